@@ -1,0 +1,130 @@
+"""The bundle on disk: models/<name>/<version>/, written whole or not at all, verified before use."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from cnnsvc.errors import BundleError, InvalidError
+from cnnsvc.manifest import MANIFEST_NAME, Manifest, read_manifest, write_manifest
+
+_STAGING_PREFIX: Final = ".staging-"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    path: Path
+    manifest: Manifest
+
+
+def open_bundle(path: Path) -> Bundle:
+    """The bundle in this version folder, every hash checked. Raises BundleError."""
+    manifest = read_manifest(path)
+    for name, expected in manifest.files.items():
+        file = path / name
+        if not file.resolve().is_relative_to(path.resolve()):
+            raise BundleError(f"{path / MANIFEST_NAME} names a file outside the bundle: {name}")
+        try:
+            found = _sha256(file)
+        except OSError as error:
+            raise BundleError(f"{file} cannot be read: {error.strerror}") from None
+        if found != expected:
+            raise BundleError(f"{file} has SHA-256 {found}; the manifest says {expected}")
+    return Bundle(path, manifest)
+
+
+def versions(model_dir: Path) -> list[int]:
+    """Version numbers in a model's folder, ascending; folders with other names are not versions."""
+    if not model_dir.is_dir():
+        return []
+    return sorted(int(entry.name) for entry in model_dir.iterdir() if _is_version(entry.name) and entry.is_dir())
+
+
+def model_names(models_dir: Path) -> list[str]:
+    """Names of the folders that hold a version, sorted. Raises InvalidError where there is no such folder."""
+    if not models_dir.is_dir():
+        raise InvalidError(f"{models_dir} is not a folder; expected one that holds <name>/<version>/{MANIFEST_NAME}")
+    return sorted(entry.name for entry in models_dir.iterdir() if not entry.name.startswith(".") and versions(entry))
+
+
+def check_model_name(name: str) -> None:
+    """Raises InvalidError unless the name is usable as a folder, a URL segment and a metric label."""
+    allowed = name.isascii() and name.replace("-", "").replace("_", "").replace(".", "").isalnum()
+    if not allowed or not name[0].isalnum() or len(name) > 64:
+        raise InvalidError(
+            f"model name {name!r} is not allowed; expected up to 64 letters, digits, '-', '_' or '.',"
+            " beginning with a letter or a digit"
+        )
+
+
+@contextlib.contextmanager
+def staging(model_dir: Path) -> Iterator[Path]:
+    """A hidden folder beside the versions to write a bundle into; removed on the way out unless published.
+
+    The folder is locked while in use, so what a killed run left behind is recognised and removed by the next one.
+    """
+    model_dir.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(model_dir)
+    folder = Path(tempfile.mkdtemp(prefix=_STAGING_PREFIX, dir=model_dir))
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def publish(folder: Path, manifest: Manifest) -> Path:
+    """Hashes the staged files, writes the manifest last and renames the folder to the next free version: its path.
+
+    Two trainings that publish at once get two numbers, since a folder cannot be renamed onto one with content.
+    """
+    model_dir = folder.parent
+    files = {str(file.relative_to(folder)): _sha256(file) for file in sorted(folder.rglob("*")) if file.is_file()}
+    folder.chmod(0o755)  # mkdtemp makes it private; the server may run as somebody else
+    while True:
+        version = max(versions(model_dir), default=0) + 1
+        write_manifest(folder, msgspec.structs.replace(manifest, version=version, files=files))
+        target = model_dir / str(version)
+        try:
+            return folder.rename(target)
+        except OSError:
+            if not target.exists():
+                raise
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replaces a file whole: a reader sees the old content or the new."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", delete=False) as file:
+        file.write(text)
+    Path(file.name).chmod(0o644)
+    Path(file.name).replace(path)
+
+
+def _is_version(name: str) -> bool:
+    return name.isascii() and name.isdigit() and not name.startswith("0")
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _remove_abandoned(model_dir: Path) -> None:
+    for folder in model_dir.glob(f"{_STAGING_PREFIX}*"):
+        with contextlib.suppress(OSError):  # gone meanwhile, or in use by a run that is alive
+            lock = os.open(folder, os.O_RDONLY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder)
+            finally:
+                os.close(lock)

@@ -1,0 +1,61 @@
+"""`cnnsvc classify`: flags to a classifier, files and an output."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cnnsvc.classification import Classifier
+from cnnsvc.classify import classify_files, print_outcomes
+from cnnsvc.engines.base import EngineName
+from cnnsvc.errors import InvalidError
+from cnnsvc.image_files import image_files
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def classify(
+    paths: Annotated[list[Path], typer.Argument(metavar="IMAGE|FOLDER...", help="Images, or folders of images.")],
+    server: Annotated[str | None, typer.Option(help="HOST:PORT of a running server's gRPC door.")] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Version folder to classify with, without a server.")] = None,
+    model: Annotated[str, typer.Option(help="Model of the server; default is its only one.")] = "",
+    version: Annotated[int, typer.Option(help="Version of the model; 0 is its default.", min=0)] = 0,
+    top_k: Annotated[int | None, typer.Option(help="Classes to show for each image; default is 5 at most.")] = None,
+    timeout_ms: Annotated[int, typer.Option(help="Longest wait for one answer, in milliseconds.", min=1)] = 30_000,
+    engine: Annotated[EngineName, typer.Option(help="With --bundle: the inference engine.")] = "auto",
+    artifact: Annotated[str | None, typer.Option(help="With --bundle: its file to use, such as model.onnx.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document a line.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values, one row a class.")] = False,
+) -> None:
+    """Classify images with a running server (127.0.0.1:8500 by default) or a bundle; exit status 1 if any failed."""
+    if server is not None and bundle is not None:
+        raise InvalidError("expected --server or --bundle, and not both")
+    if as_json and as_csv:
+        raise InvalidError("expected --json or --csv, and not both")
+    files = image_files(paths)
+    classifier = _local(bundle, engine, artifact) if bundle else _remote(server, model, version, timeout_ms)
+    try:
+        outcomes = classify_files(classifier, files, top_k)
+        num_failed = print_outcomes(outcomes, len(files), "json" if as_json else "csv" if as_csv else "table")
+    finally:
+        classifier.close()
+    if num_failed:
+        sys.stderr.write(f"cnnsvc: {num_failed} of {len(files)} images failed\n")
+        raise typer.Exit(1)
+
+
+def _remote(server: str | None, model: str, version: int, timeout_ms: int) -> Classifier:
+    from cnnsvc.client import Client
+
+    client = Client(server or "127.0.0.1:8500", model=model, version=version, timeout_ms=timeout_ms)
+    client.get_model()  # an absent server or model is one error, not one for each image
+    return client
+
+
+def _local(bundle: Path, engine: EngineName, artifact: str | None) -> Classifier:
+    from cnnsvc.local import LocalClassifier
+    from cnnsvc.model import ModelOptions
+
+    return LocalClassifier(bundle, ModelOptions(engine=engine, artifact=artifact))

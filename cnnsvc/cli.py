@@ -1,0 +1,56 @@
+"""The front door: the commands of cnnsvc by name; each one's module is imported only when it is called.
+
+So `cnnsvc serve` never loads training, `cnnsvc train` never loads the server, and neither side knows the other.
+"""
+
+import importlib
+import sys
+from typing import Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from cnnsvc.errors import CnnsvcError, Kind
+
+_COMMANDS: Final = {
+    "train": "training.command",
+    "networks": "training.networks_command",
+    "serve": "service.command",
+    "classify": "cnnsvc.classify_command",
+}
+"""Modules that hold one Typer command each, as `app`."""
+
+EXIT_FAILED: Final = 1
+EXIT_INVALID: Final = 2
+EXIT_INTERRUPTED: Final = 130
+
+
+def app() -> None:
+    """The console script: an error of ours is one line on standard error; status 2 where the call was wrong, else 1."""
+    try:
+        _root()
+    except CnnsvcError as error:
+        sys.stderr.write(f"cnnsvc: {error}\n")
+        sys.exit(EXIT_INVALID if error.kind is Kind.INVALID else EXIT_FAILED)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+
+
+class _LazyGroup(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in _COMMANDS:
+            return None
+        command = typer.main.get_command(importlib.import_module(_COMMANDS[cmd_name]).app)
+        command.name = cmd_name
+        return command
+
+
+_root = typer.Typer(cls=_LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+
+
+@_root.callback()
+def _describe() -> None:
+    """Train a small image classifier on a folder of images, and serve it over gRPC and HTTP."""

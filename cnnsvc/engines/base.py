@@ -1,0 +1,39 @@
+"""What every inference engine offers, and the checks they share."""
+
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnsvc.errors import EngineError
+
+Images = NDArray[np.uint8]
+"""uint8 (N, H, W, C), 0..255."""
+Scores = NDArray[np.float32]
+"""float32 (N, K); rows sum to 1."""
+
+EngineName = Literal["auto", "openvino", "onnxruntime"]
+"""What a user may ask for; auto is OpenVINO where it is installed, else ONNX Runtime."""
+
+
+class Engine(Protocol):
+    """One artifact, loaded. `run` may be called from up to `num_streams` threads at once."""
+
+    name: str
+    """openvino | onnxruntime"""
+    artifact: str
+    """File name inside the bundle, such as model.onnx."""
+    num_streams: int
+
+    def run(self, images_nhwc: Images) -> Scores:
+        """Softmax scores, float32 (N, K), of uint8 (N, H, W, C). Raises EngineError."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def check_images(images_nhwc: Images, expected_hwc: tuple[int, ...]) -> None:
+    """Raises EngineError unless uint8 (N, H, W, C): OpenVINO silently accepts float32 into a uint8 input."""
+    if images_nhwc.dtype != np.uint8 or images_nhwc.shape[1:] != expected_hwc or not len(images_nhwc):
+        expected = ", ".join(map(str, expected_hwc))
+        raise EngineError(f"engine got {images_nhwc.dtype} {images_nhwc.shape}; expected uint8 (N, {expected})")

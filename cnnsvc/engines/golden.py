@@ -1,0 +1,83 @@
+"""Golden answers: a few validation images with the scores that each artifact gave when it was trained.
+
+On disk: golden/answers.json and the images as the files they were, so that decoding is proven too.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from cnnsvc import pixels
+from cnnsvc.bundle import Bundle
+from cnnsvc.engines.base import Engine, Scores
+from cnnsvc.errors import BundleError
+
+GOLDEN_DIR: Final = "golden"
+_ANSWERS_NAME: Final = "answers.json"
+
+TOLERANCES: Final = {"float32": 1e-3}
+"""Largest accepted difference of a probability, by precision."""
+DEFAULT_TOLERANCE: Final = 0.05
+
+
+class Golden(msgspec.Struct, frozen=True):
+    images: list[str]
+    """File names beside the answers."""
+    scores: dict[str, list[list[float]]]
+    """By artifact: one row of scores an image."""
+
+
+def write_golden(folder: Path, images: list[tuple[str, bytes]], scores: dict[str, Scores]) -> None:
+    """Writes (file name, encoded image) pairs and the float32 (N, K) scores of each artifact into the bundle folder."""
+    golden_dir = folder / GOLDEN_DIR
+    golden_dir.mkdir()
+    for name, image_bytes in images:
+        (golden_dir / name).write_bytes(image_bytes)
+    golden = Golden([name for name, _ in images], {key: rows.tolist() for key, rows in scores.items()})
+    (golden_dir / _ANSWERS_NAME).write_bytes(msgspec.json.encode(golden))
+
+
+def read_golden(folder: Path) -> Golden:
+    """Raises BundleError where the answers are absent, malformed or none."""
+    path = folder / GOLDEN_DIR / _ANSWERS_NAME
+    try:
+        golden = msgspec.json.decode(path.read_bytes(), type=Golden)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise BundleError(f"{path} cannot be read: {error}") from None
+    if not golden.images:
+        raise BundleError(f"{path} names no image")
+    return golden
+
+
+def check_golden(bundle: Bundle, engine: Engine) -> None:
+    """Runs the golden images through pixels and engine. Raises BundleError unless every answer comes out right."""
+    golden, manifest, artifact = read_golden(bundle.path), bundle.manifest, engine.artifact
+    if artifact not in golden.scores:
+        raise BundleError(f"{bundle.path} has no golden answers for {artifact}")
+    expected = np.asarray(golden.scores[artifact], np.float32)
+    found = np.concatenate([engine.run(_golden_image(bundle, name)[None]) for name in golden.images])
+    tolerance = TOLERANCES.get(manifest.artifacts[artifact].precision, DEFAULT_TOLERANCE)
+    if wrong := disagreements(expected, found, tolerance):
+        first = wrong[0]
+        raise BundleError(
+            f"{engine.name} answers {len(wrong)} of {len(golden.images)} golden images of {bundle.path}/{artifact} wrong;"
+            f" {golden.images[first]}: {found[first].tolist()}, expected {expected[first].tolist()} within {tolerance}"
+        )
+
+
+def _golden_image(bundle: Bundle, name: str) -> pixels.Pixels:
+    shape = bundle.manifest.image
+    image_bytes = (bundle.path / GOLDEN_DIR / name).read_bytes()
+    return pixels.decoder(bundle.manifest.pixels)(image_bytes, shape.height, shape.width, shape.channels)
+
+
+def disagreements(expected: Scores, found: Scores, tolerance: float) -> list[int]:
+    """Rows of float32 (N, K) that differ by more than the tolerance, or in the best class unless nearly tied."""
+    if expected.shape != found.shape or not np.isfinite(found).all():
+        return list(range(len(expected)))
+    top_two = np.sort(expected, axis=1)[:, -2:]
+    has_margin = top_two[:, 1] - top_two[:, 0] > tolerance
+    differs = np.abs(expected - found).max(axis=1) > tolerance
+    return np.flatnonzero(differs | (has_margin & (expected.argmax(1) != found.argmax(1)))).tolist()

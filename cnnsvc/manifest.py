@@ -1,0 +1,96 @@
+"""manifest.json, the contract between training and serving: unknown fields are ignored, unknown formats refused."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from cnnsvc.errors import BundleError
+
+MANIFEST_NAME: Final = "manifest.json"
+MANIFEST_FORMAT: Final = 1
+
+
+class ImageShape(msgspec.Struct, frozen=True):
+    """What the network takes, in pixels."""
+
+    height: int
+    width: int
+    channels: int
+
+
+class Artifact(msgspec.Struct, frozen=True):
+    """One runnable form of the network and how well it agrees with the trained one over the validation split."""
+
+    precision: str
+    """float32 | int8"""
+    num_images: int
+    accuracy: float
+    top1_agreement: float
+    """Share of images with the same best class as the trained network."""
+    max_difference: float
+    """Largest difference of one probability."""
+
+
+class Network(msgspec.Struct, frozen=True):
+    name: str
+    """Name in the catalogue, or custom."""
+    notation: str
+    """Both lines, as `C: … D: …`."""
+    num_parameters: int
+
+
+class Baseline(msgspec.Struct, frozen=True):
+    """The validation split as the trained network sees it: what drift is measured against."""
+
+    class_shares: list[float]
+    """Share of each class among the predictions, in the order of the class names."""
+    confidence_histogram: list[int]
+    """Images by the highest score, in ten equal bins over 0..1."""
+    channel_means: list[float]
+    """Mean pixel value of each channel, 0..255."""
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    format: int
+    name: str
+    version: int
+    created: str
+    """ISO 8601, UTC."""
+    class_names: list[str]
+    image: ImageShape
+    pixels: int
+    """Version of the pixel function (cnnsvc.pixels)."""
+    network: Network
+    artifacts: dict[str, Artifact]
+    """By artifact: model.onnx, model.int8.onnx, saved_model/serving_default, …"""
+    files: dict[str, str]
+    """SHA-256 of every file of the bundle but this one, by path relative to it."""
+    training: dict[str, Any]
+    """Settings, seed, package versions, data fingerprint: for people, never read by the server."""
+    baseline: Baseline
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+    (folder / MANIFEST_NAME).write_bytes(text + b"\n")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Raises BundleError where it is absent, malformed or of an unknown format."""
+    path = folder / MANIFEST_NAME
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error.strerror}") from None
+    try:
+        found = msgspec.json.decode(content, type=_FormatOnly).format
+        if found != MANIFEST_FORMAT:
+            raise BundleError(f"{path} has format {found}; this program reads format {MANIFEST_FORMAT}")
+        return msgspec.json.decode(content, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise BundleError(f"{path} is not a manifest: {error}") from None
+
+
+class _FormatOnly(msgspec.Struct):
+    format: int

@@ -1,0 +1,159 @@
+"""Encoded image in, uint8 pixels out: the one function that training and serving share.
+
+Bytes from outside never reach OpenCV's decoders (5.0.0 ends the process on some malformed animated PNGs): JPEG goes
+through libjpeg-turbo, everything else through Pillow; OpenCV only resizes.
+"""
+
+import io
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import cv2
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from cnnsvc.errors import ImageError, InvalidError, TooLargeError
+from cnnsvc.exif import jpeg_orientation
+
+Pixels = NDArray[np.uint8]
+
+PIXELS_VERSION: Final = 1
+"""The version that new bundles record; any change that alters one output byte raises it and keeps the old function."""
+
+DEFAULT_LIMIT_PIXELS: Final = 50_000_000
+"""Largest accepted width x height, read from the header before anything is decoded."""
+
+_PILLOW_FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+# What Pillow raises on malformed files, by its issue tracker and by fuzzing; MemoryError is not among them.
+_PILLOW_ERRORS: Final = (OSError, ValueError, SyntaxError, TypeError, NotImplementedError, IndexError, KeyError,
+                         EOFError, OverflowError, AttributeError, Image.DecompressionBombError)  # fmt: skip
+
+# Our own limit, checked before decoding, replaces Pillow's, which is a warning at 89 and an error at 179 megapixels.
+Image.MAX_IMAGE_PIXELS = None
+# One image is far too small to share between threads; parallelism comes from many images.
+cv2.setNumThreads(1)
+
+
+class Decoder(Protocol):
+    def __call__(
+        self, image_bytes: bytes, height: int, width: int, channels: int, *, limit_pixels: int = ...
+    ) -> Pixels: ...
+
+
+def decode(
+    image_bytes: bytes, height: int, width: int, channels: int, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS
+) -> Pixels:
+    """Pixels of one encoded image, stretched to uint8 (height, width, channels); channels is 1 (grey) or 3 (RGB).
+
+    JPEG, PNG, WebP, BMP and GIF (first frame) are told by content. EXIF orientation is obeyed; alpha is dropped, 16-bit
+    values keep their high byte. Large JPEGs are decoded in the DCT at the smallest scale not below the target.
+
+    Raises ImageError for bytes that are no such image, TooLargeError above `limit_pixels`.
+    """
+    image = None
+    if image_bytes[:3] == b"\xff\xd8\xff":
+        image = _decode_jpeg(image_bytes, height, width, channels, limit_pixels)
+    if image is None:
+        image = _decode_with_pillow(image_bytes, channels, limit_pixels)
+    return _stretch(image, height, width)
+
+
+DECODERS: Final[dict[int, Decoder]] = {1: decode}
+
+
+def decoder(version: int) -> Decoder:
+    """The pixel function of that version. Raises InvalidError for a version this program does not have."""
+    try:
+        return DECODERS[version]
+    except KeyError:
+        raise InvalidError(f"pixels version {version} is unknown; known are {sorted(DECODERS)}") from None
+
+
+def _decode_jpeg(image_bytes: bytes, height: int, width: int, channels: int, limit_pixels: int) -> Pixels | None:
+    """Upright pixels, at least height x width where the file is that large; None where Pillow has the last word."""
+    try:
+        full_height, full_width, colorspace, _ = simplejpeg.decode_jpeg_header(image_bytes)
+    except ValueError:
+        return None  # unusual chroma subsampling, or no JPEG at all
+    _check_size(full_width, full_height, limit_pixels)
+    if colorspace in ("CMYK", "YCCK"):
+        return None
+    orientation = jpeg_orientation(image_bytes)
+    if orientation >= 5:  # the file lies on its side
+        height, width = width, height
+    try:
+        image: Pixels = simplejpeg.decode_jpeg(
+            image_bytes, colorspace="RGB" if channels == 3 else "GRAY", min_height=height, min_width=width
+        )
+    except ValueError:
+        return None  # libjpeg-turbo warns about harmless faults and real ones alike
+    return _UPRIGHT[orientation](image)
+
+
+# EXIF 2.32, tag 0x0112: which corner row 0, column 0 of the stored image shows.
+_UPRIGHT: Final[dict[int, Callable[[Pixels], Pixels]]] = {
+    1: lambda image: image,
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.transpose(1, 0, 2),
+    6: lambda image: image.transpose(1, 0, 2)[:, ::-1],
+    7: lambda image: image.transpose(1, 0, 2)[::-1, ::-1],
+    8: lambda image: image.transpose(1, 0, 2)[::-1],
+}
+
+
+def _decode_with_pillow(image_bytes: bytes, channels: int, limit_pixels: int) -> Pixels:
+    if not image_bytes:
+        raise ImageError("the image is empty (0 bytes)")
+    try:
+        with Image.open(io.BytesIO(image_bytes), formats=_PILLOW_FORMATS) as image:
+            _check_size(*image.size, limit_pixels)
+            image.load()
+            return _eight_bits(_upright(image), channels)
+    except UnidentifiedImageError:
+        raise ImageError(
+            f"not an image: {len(image_bytes)} bytes beginning {image_bytes[:8]!r};"
+            " expected JPEG, PNG, WebP, BMP or GIF"
+        ) from None
+    except _PILLOW_ERRORS as error:
+        raise ImageError(f"the image of {len(image_bytes)} bytes cannot be decoded: {error}") from None
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except _PILLOW_ERRORS:
+        return image  # unreadable EXIF says nothing about the orientation
+
+
+def _eight_bits(image: Image.Image, channels: int) -> Pixels:
+    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion clips at 255 instead of scaling
+        high_byte = (np.asarray(image).clip(0, 0xFFFF) >> 8).astype(np.uint8)
+        return np.repeat(high_byte[:, :, None], channels, axis=2)
+    pixels = np.asarray(image.convert("RGB" if channels == 3 else "L"))
+    return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def _check_size(width: int, height: int, limit_pixels: int) -> None:
+    if width * height > limit_pixels:
+        raise TooLargeError(
+            f"the image has {width} x {height} = {width * height} pixels; allowed are {limit_pixels} (limit_pixels)"
+        )
+
+
+def _stretch(image: Pixels, height: int, width: int) -> Pixels:
+    """Area averages along axes that shrink, exact linear interpolation along axes that grow; always contiguous."""
+    shrunk = min(height, image.shape[0]), min(width, image.shape[1])
+    if shrunk != image.shape[:2]:
+        image = _resize(image, *shrunk, cv2.INTER_AREA)
+    if (height, width) != image.shape[:2]:
+        image = _resize(image, height, width, cv2.INTER_LINEAR_EXACT)
+    return np.ascontiguousarray(image)
+
+
+def _resize(image: Pixels, height: int, width: int, interpolation: int) -> Pixels:
+    resized: Pixels = cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=interpolation)
+    return resized.reshape(height, width, image.shape[2])

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Locks the dependencies with hashes and without any registry's address; `make lock` calls it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+compile() {
+    .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+        --no-annotate --no-header "$@"
+}
+compile pyproject.toml --output-file requirements/serve.txt
+compile pyproject.toml --extra train --output-file requirements/train.txt
+compile pyproject.toml --extra train --group dev --output-file requirements/dev.txt
+compile requirements/proto.in --output-file requirements/proto.txt
+compile requirements/uv.in --output-file requirements/uv.txt

@@ -1,0 +1,173 @@
+"""Wires the rooms of the service into one process with two doors, and ends it in order."""
+
+import asyncio
+import contextlib
+import importlib.metadata
+import logging
+import signal
+import socket
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass
+
+import grpc
+import uvicorn
+import uvloop
+from grpc_health.v1 import health
+from prometheus_client import CollectorRegistry
+
+from cnnsvc.engines.threads import available_cpus
+from cnnsvc.errors import SettingError
+from cnnsvc.model import ModelOptions
+from service.frontends.grpc_server import bind_grpc, build_grpc_server
+from service.frontends.http_app import build_http_app
+from service.frontends.native_grpc import NativeClassifier
+from service.health import report
+from service.metrics import Metrics
+from service.predictor import Predictor, PredictorLimits
+from service.registry import Registry
+from service.settings import ServeSettings
+
+_log = logging.getLogger("cnnsvc.serve")
+
+
+def serve(settings: ServeSettings) -> None:
+    """Serves until SIGTERM or SIGINT. Raises CnnsvcError where it cannot begin."""
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings))
+
+
+@dataclass(frozen=True)
+class _Doors:
+    http: uvicorn.Server
+    http_socket: socket.socket
+    grpc: grpc.aio.Server
+    health: health.aio.HealthServicer
+
+
+async def _serve(settings: ServeSettings) -> None:
+    num_cpus = available_cpus()
+    metrics = Metrics(CollectorRegistry(), version=importlib.metadata.version("cnnsvc"))
+    registry = Registry(_model_options(settings, num_cpus), metrics)
+    predictor = Predictor(registry, _limits(settings, num_cpus))
+    stop = _stop_event()
+    doors = _open_doors(settings, predictor, registry, metrics)
+    await doors.grpc.start()
+    http_task = asyncio.create_task(doors.http.serve(sockets=[doors.http_socket]))
+    try:
+        await _until(stop, _load(settings, registry, doors.health))
+        await stop.wait()
+        _log.info("stopping: calls in flight have %d ms", settings.shutdown_grace_ms)
+    finally:
+        await doors.health.enter_graceful_shutdown()
+        doors.http.should_exit = True
+        await asyncio.gather(http_task, doors.grpc.stop(settings.shutdown_grace_ms / 1000))
+        predictor.close()
+        registry.close()
+    _log.info("stopped")
+
+
+def _model_options(settings: ServeSettings, num_cpus: int) -> ModelOptions:
+    return ModelOptions(
+        engine=settings.engine,
+        artifact=settings.artifact,
+        num_streams=settings.num_streams or num_cpus,
+        max_batch_size=settings.max_batch_size,
+        limit_pixels=settings.limit_pixels,
+    )
+
+
+def _limits(settings: ServeSettings, num_cpus: int) -> PredictorLimits:
+    return PredictorLimits(
+        queue_limit=settings.queue_limit,
+        max_images_per_call=settings.max_images_per_call,
+        request_timeout_ms=settings.request_timeout_ms,
+        num_decode_threads=num_cpus,
+    )
+
+
+def _open_doors(settings: ServeSettings, predictor: Predictor, registry: Registry, metrics: Metrics) -> _Doors:
+    """Both ports are bound before any model is loaded, so that a taken port is told at once."""
+    health_servicer = health.aio.HealthServicer()
+    grpc_server = build_grpc_server(
+        NativeClassifier(predictor, registry, metrics), health_servicer, body_limit_bytes=settings.body_limit_bytes
+    )
+    http_app = build_http_app(
+        predictor,
+        registry,
+        metrics,
+        body_limit_bytes=settings.body_limit_bytes,
+        max_images_per_call=settings.max_images_per_call,
+        request_timeout_ms=settings.request_timeout_ms,
+    )
+    http_server = uvicorn.Server(
+        uvicorn.Config(
+            http_app,
+            loop="none",
+            lifespan="off",
+            http="httptools",
+            ws="none",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=max(1, settings.shutdown_grace_ms // 1000),
+        )
+    )
+    http_server.capture_signals = _no_signals  # type: ignore[method-assign]  # signals are this room's, for both doors
+    http_socket = _bind_http(settings.host, settings.http_port)
+    grpc_port = bind_grpc(grpc_server, settings.host, settings.grpc_port)
+    http_port = http_socket.getsockname()[1]
+    _log.info("gRPC listens on %s:%d, HTTP on http://%s:%d", settings.host, grpc_port, settings.host, http_port)
+    return _Doors(http_server, http_socket, grpc_server, health_servicer)
+
+
+def _bind_http(host: str, port: int) -> socket.socket:
+    """Without SO_REUSEPORT: a second process on the port is an error, not a share."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(2048)
+    except OSError as error:
+        sock.close()
+        raise SettingError(f"HTTP cannot listen on {host}:{port}: {error.strerror}") from None
+    return sock
+
+
+async def _load(settings: ServeSettings, registry: Registry, health_servicer: health.aio.HealthServicer) -> None:
+    await report(health_servicer, is_ready=False)
+    if settings.bundle is not None:
+        await registry.load_bundle(settings.bundle)
+    else:
+        assert settings.models_dir is not None, "the settings promise one of the two"
+        await registry.load_folder(settings.models_dir)
+    reasons = registry.unready_reasons()
+    await report(health_servicer, is_ready=not reasons)
+    if reasons:
+        _log.error("not ready: %s", "; ".join(reasons))
+    else:
+        _log.info("ready")
+
+
+async def _until(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None:
+    """Waits for the work, but no longer than until the stop."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if working.done():
+        working.result()
+    else:
+        working.cancel()
+
+
+def _stop_event() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+@contextlib.contextmanager
+def _no_signals() -> Iterator[None]:
+    yield

@@ -1,0 +1,40 @@
+"""The gRPC door: native service, standard health and reflection on one port."""
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from cnnsvc.errors import SettingError
+from cnnsvc.pb import classifier_pb2_grpc
+from service.frontends.native_grpc import NativeClassifier
+from service.health import CLASSIFIER_SERVICE
+
+
+def build_grpc_server(
+    classifier: NativeClassifier, health_servicer: health.aio.HealthServicer, *, body_limit_bytes: int
+) -> grpc.aio.Server:
+    """A server without a port yet. A port in use is an error, so that no second process shares it by accident."""
+    server = grpc.aio.server(
+        options=[
+            ("grpc.max_receive_message_length", body_limit_bytes),
+            ("grpc.max_send_message_length", body_limit_bytes),
+            ("grpc.so_reuseport", 0),
+        ]
+    )
+    classifier_pb2_grpc.add_ClassifierServicer_to_server(classifier, server)
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    health_service = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+    reflection.enable_server_reflection((CLASSIFIER_SERVICE, health_service, reflection.SERVICE_NAME), server)
+    return server
+
+
+def bind_grpc(server: grpc.aio.Server, host: str, port: int) -> int:
+    """The port that the server listens on. Raises SettingError where it cannot."""
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        bound = server.add_insecure_port(address)
+    except RuntimeError:
+        bound = 0
+    if not bound:
+        raise SettingError(f"gRPC cannot listen on {address}: the port is in use or the address is not this machine's")
+    return bound

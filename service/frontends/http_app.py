@@ -1,0 +1,113 @@
+"""The HTTP front-end: which route does what, and the short ones themselves."""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp
+
+from service.frontends.http_boundary import Boundary
+from service.frontends.http_classify import CallLimits, ClassifyEndpoint
+from service.frontends.http_docs import docs_routes
+from service.frontends.http_messages import MAX_VERSION, ModelList, Readiness, model_message
+from service.frontends.http_parameters import read_integer, read_query_string
+from service.frontends.openapi import openapi_document
+from service.metrics import Metrics, ObservedRequest
+from service.predictor import Predictor
+from service.registry import Registry
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def build_http_app(
+    predictor: Predictor,
+    registry: Registry,
+    metrics: Metrics,
+    *,
+    body_limit_bytes: int,
+    max_images_per_call: int,
+    request_timeout_ms: int,
+) -> ASGIApp:
+    """The ASGI app of every HTTP route; /v1/ and /v2/ are not among them, they belong to other dialects."""
+    limits = CallLimits(body_limit_bytes, max_images_per_call, request_timeout_ms)
+    return Boundary(Router(http_routes(predictor, registry, metrics, limits), redirect_slashes=False))
+
+
+def http_routes(predictor: Predictor, registry: Registry, metrics: Metrics, limits: CallLimits) -> list[Route]:
+    """Those with include_in_schema are described in the OpenAPI document, one to one."""
+    get_model = _measured(metrics, "get_model", _get_model(registry))
+    return [
+        Route("/api/v1/classify", ClassifyEndpoint(predictor, metrics, limits), methods=["POST"]),
+        Route("/api/v1/models", _measured(metrics, "list_models", _list_models(registry)), methods=["GET"]),
+        Route("/api/v1/models/{name}", get_model, methods=["GET"]),
+        Route("/api/v1/models/{name}/{version}", get_model, methods=["GET"]),
+        Route("/livez", _live, methods=["GET"]),
+        Route("/readyz", _ready(registry), methods=["GET"]),
+        Route("/metrics", _scrape(metrics), methods=["GET"]),
+        Route("/openapi.json", _openapi(limits), methods=["GET"]),
+        *docs_routes(),
+    ]
+
+
+def _measured(metrics: Metrics, method: str, answer: Callable[[Request, ObservedRequest], msgspec.Struct]) -> Endpoint:
+    """An API route without a body: measured, its query string refused, its answer JSON."""
+
+    async def endpoint(request: Request) -> Response:
+        with metrics.request("http", method) as observed:
+            read_query_string(request.scope["query_string"], allowed=())
+            return _json(answer(request, observed))
+
+    return endpoint
+
+
+def _list_models(registry: Registry) -> Callable[[Request, ObservedRequest], ModelList]:
+    def answer(request: Request, observed: ObservedRequest) -> ModelList:
+        return ModelList([model_message(served) for served in registry.models()])
+
+    return answer
+
+
+def _get_model(registry: Registry) -> Callable[[Request, ObservedRequest], msgspec.Struct]:
+    def answer(request: Request, observed: ObservedRequest) -> msgspec.Struct:
+        version = request.path_params.get("version")
+        number = 0 if version is None else read_integer("version", version, 1, MAX_VERSION)
+        found = model_message(registry.get(request.path_params["name"], number))
+        observed.model, observed.version = found.name, found.version
+        return found
+
+    return answer
+
+
+async def _live(request: Request) -> Response:
+    return PlainTextResponse("ok")
+
+
+def _ready(registry: Registry) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        reasons = registry.unready_reasons()
+        return _json(Readiness(not reasons, reasons), status=503 if reasons else 200)
+
+    return endpoint
+
+
+def _scrape(metrics: Metrics) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        body, content_type = metrics.exposition(request.headers.get("accept", ""))
+        return Response(body, headers={"content-type": content_type})
+
+    return endpoint
+
+
+def _openapi(limits: CallLimits) -> Endpoint:
+    document = msgspec.json.encode(openapi_document(limits))
+
+    async def endpoint(request: Request) -> Response:
+        return Response(document, media_type="application/json")
+
+    return endpoint
+
+
+def _json(message: msgspec.Struct, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(message), status, media_type="application/json")

@@ -1,0 +1,113 @@
+"""Bodies of classification requests, read within limits: raw image bytes, multipart forms, JSON with base64."""
+
+import asyncio
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final
+
+import msgspec
+from starlette.types import Receive
+
+from cnnsvc.errors import InvalidError, LateError, TooLargeError, UnsupportedError
+from service.frontends.http_messages import ClassifyRequest
+from service.frontends.http_multipart import read_multipart
+from service.frontends.http_parameters import add_parameter, shown
+
+Headers = Mapping[bytes, bytes]
+
+# What curl and the object stores send when nobody chose a type.
+_RAW_TYPES: Final = ("", "application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded")
+_JSON: Final = msgspec.json.Decoder(ClassifyRequest)
+
+
+class BodyForm(Enum):
+    RAW = "raw image bytes"
+    MULTIPART = "multipart/form-data"
+    JSON = "application/json"
+
+
+class ClientGoneError(Exception):
+    """The client closed its connection: nobody is left to answer."""
+
+
+def body_form(headers: Headers) -> BodyForm:
+    """What the headers announce. Raises UnsupportedError for a content type or coding that is not offered."""
+    coding = headers.get(b"content-encoding", b"identity").decode("latin-1").strip().lower()
+    if coding != "identity":
+        raise UnsupportedError(f"content encoding {shown(coding)} is not offered; allowed is identity (no encoding)")
+    content_type = headers.get(b"content-type", b"").decode("latin-1")
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type.startswith("image/") or media_type in _RAW_TYPES:
+        return BodyForm.RAW
+    for form in (BodyForm.MULTIPART, BodyForm.JSON):
+        if media_type == form.value:
+            return form
+    raise UnsupportedError(
+        f"content type {shown(content_type)} is not offered; allowed are image/* or application/octet-stream (or none)"
+        " with the bytes of one image, multipart/form-data and application/json"
+    )
+
+
+async def read_body(receive: Receive, headers: Headers, limit_bytes: int, timeout_ms: int) -> bytes:
+    """The whole body. Raises TooLargeError, by its announced length before a byte is read, LateError, ClientGoneError.
+
+    What is left unread after a refusal is dropped by the server as it comes, so that the answer reaches a client that
+    writes all of its body before it reads.
+    """
+    announced = headers.get(b"content-length")
+    if announced is not None and int(announced) > limit_bytes:
+        raise TooLargeError(f"the body has {int(announced)} bytes; allowed are {limit_bytes}")
+    try:
+        async with asyncio.timeout(timeout_ms / 1000):
+            return await _read_chunks(receive, limit_bytes)
+    except TimeoutError:
+        raise LateError(f"the body was not complete within {timeout_ms} ms") from None
+
+
+async def _read_chunks(receive: Receive, limit_bytes: int) -> bytes:
+    chunks: list[bytes] = []
+    num_bytes = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        chunk: bytes = message.get("body", b"")
+        num_bytes += len(chunk)
+        if num_bytes > limit_bytes:
+            raise TooLargeError(f"the body has at least {num_bytes} bytes; allowed are {limit_bytes}")
+        if not message.get("more_body", False):
+            return b"".join((*chunks, chunk)) if chunks else chunk
+        chunks.append(chunk)
+
+
+def read_images(
+    form: BodyForm, headers: Headers, body: bytes, parameters: dict[str, str], max_images: int
+) -> list[bytes]:
+    """The encoded images of a body; parameters that it carries are added to `parameters`.
+
+    Raises InvalidError for a body that is empty or malformed or repeats a parameter, TooLargeError above `max_images`.
+    """
+    if not body:
+        raise InvalidError("the body is empty; expected an image, a multipart form or a JSON object")
+    if form is BodyForm.RAW:
+        return [body]
+    if form is BodyForm.MULTIPART:
+        return read_multipart(headers[b"content-type"], body, parameters, max_images)
+    return _read_json(body, parameters, max_images)
+
+
+def _read_json(body: bytes, parameters: dict[str, str], max_images: int) -> list[bytes]:
+    try:
+        request = _JSON.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InvalidError(f"the JSON body is not a classification request: {error}") from None
+    if (request.image is msgspec.UNSET) == (request.images is msgspec.UNSET):
+        raise InvalidError("the JSON body must have either image or images, and not both")
+    images = [request.image] if isinstance(request.image, bytes) else request.images
+    assert isinstance(images, list)
+    if len(images) > max_images:
+        raise TooLargeError(f"the call has {len(images)} images; allowed are {max_images}")
+    for name, value in (("model", request.model), ("version", request.version), ("top_k", request.top_k)):
+        if value is not msgspec.UNSET:
+            add_parameter(parameters, name, str(value))
+    return images

@@ -1,0 +1,92 @@
+"""POST /api/v1/classify as a plain ASGI app: the hot path of the HTTP front-end, without a web framework's objects."""
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from cnnsvc.errors import Kind
+from service.frontends.http_body import ClientGoneError, body_form, read_body, read_images
+from service.frontends.http_messages import classify_response
+from service.frontends.http_parameters import (
+    CLASSIFY_PARAMETERS,
+    TIMEOUT_HEADER,
+    build_query,
+    read_query_string,
+    read_timeout_ms,
+)
+from service.metrics import Metrics
+from service.predictor import Answer, Predictor
+
+T = TypeVar("T")
+
+_TIMEOUT_HEADER: Final = TIMEOUT_HEADER.lower().encode("ascii")
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class CallLimits:
+    body_limit_bytes: int
+    max_images_per_call: int
+    request_timeout_ms: int
+
+
+class ClassifyEndpoint:
+    def __init__(self, predictor: Predictor, metrics: Metrics, limits: CallLimits) -> None:
+        self._predictor = predictor
+        self._metrics = metrics
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._metrics.request("http", "classify") as observed:
+            try:
+                answer = await self._answer(scope, receive)
+            except ClientGoneError:
+                observed.code = Kind.CANCELLED
+                return
+            observed.model, observed.version = answer.model, answer.version
+            body = _ENCODER.encode(classify_response(answer))
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+        """All that the headers can get refused is refused before the body is read."""
+        arrived = time.monotonic()
+        limits = self._limits
+        headers = dict(scope["headers"])
+        timeout_ms = read_timeout_ms(headers.get(_TIMEOUT_HEADER), limits.request_timeout_ms)
+        parameters = read_query_string(scope["query_string"], CLASSIFY_PARAMETERS)
+        form = body_form(headers)
+        body = await read_body(receive, headers, limits.body_limit_bytes, timeout_ms)
+        images = read_images(form, headers, body, parameters, limits.max_images_per_call)
+        query = build_query(images, parameters, deadline=arrived + timeout_ms / 1000)
+        return await _unless_gone(receive, self._predictor.classify(query))
+
+
+async def _unless_gone(receive: Receive, work: Awaitable[T]) -> T:
+    """The result of the work, which is cancelled when the client closes its connection. Raises ClientGoneError."""
+    caller = asyncio.current_task()
+    assert caller is not None
+    is_gone = False
+
+    async def watch() -> None:
+        nonlocal is_gone
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        is_gone = True
+        caller.cancel()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if is_gone and caller.uncancel() == 0:
+            raise ClientGoneError from None
+        raise
+    finally:
+        watcher.cancel()

@@ -1,0 +1,123 @@
+"""The JSON messages of the HTTP API, as they are read and written and as the OpenAPI document shows them."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from cnnsvc.manifest import Artifact, ImageShape, Network
+from service.predictor import Answer
+from service.registry import ServedModel
+
+MAX_VERSION = 2**63 - 1
+"""Largest version that gRPC's int64 holds."""
+
+
+class ClassifyRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One or many images as base64; give either `image` or `images`."""
+
+    image: Annotated[bytes, Meta(description="One encoded image.")] | UnsetType = UNSET
+    images: Annotated[list[bytes], Meta(description="Encoded images.", min_length=1)] | UnsetType = UNSET
+    model: Annotated[str, Meta(description="Name of the model; absent or empty means the only one.")] | UnsetType = (
+        UNSET
+    )
+    version: (
+        Annotated[int, Meta(description="Version; absent or 0 means the default one.", ge=0, le=MAX_VERSION)]
+        | UnsetType
+    ) = UNSET
+    top_k: (
+        Annotated[
+            int,
+            Meta(
+                description="Number of classes an image, at most the model's number of classes; absent means 5 or all,"
+                " whichever is less.",
+                ge=1,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class ScoredClass(msgspec.Struct, frozen=True):
+    name: str
+    score: Annotated[float, Meta(description="Softmax probability.", ge=0, le=1)]
+
+
+class Result(msgspec.Struct, frozen=True):
+    """One image's classes, best first."""
+
+    classes: list[ScoredClass]
+
+
+class Timings(msgspec.Struct, frozen=True):
+    """Where the time of the call went, in milliseconds; of many images, the slowest of each stage."""
+
+    decode_ms: float
+    queue_ms: float
+    inference_ms: float
+    total_ms: float
+
+
+class ClassifyResponse(msgspec.Struct, frozen=True):
+    """The model and version that answered, with one result an image in the order of the request."""
+
+    model: str
+    version: int
+    results: list[Result]
+    timings: Timings
+
+
+class Model(msgspec.Struct, frozen=True):
+    """One loaded version of a model."""
+
+    name: str
+    version: int
+    is_default: Annotated[bool, Meta(description="Whether it answers calls that name no version.")]
+    class_names: list[str]
+    image: ImageShape
+    engine: Annotated[str, Meta(description="openvino or onnxruntime.")]
+    artifact: Annotated[str, Meta(description="File of the bundle that answers.")]
+    precision: Annotated[str, Meta(description="Precision of that file: float32 or int8.")]
+    network: Network
+    artifacts: Annotated[dict[str, Artifact], Meta(description="Every form of the network, by name.")]
+    created: Annotated[str, Meta(description="ISO 8601, UTC.")]
+
+
+class ModelList(msgspec.Struct, frozen=True):
+    """Every loaded version of every model."""
+
+    models: list[Model]
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """Whether every configured model's default version has answered its golden images right."""
+
+    ready: bool
+    reasons: Annotated[list[str], Meta(description="Why not; empty when ready.")]
+
+
+def classify_response(answer: Answer) -> ClassifyResponse:
+    timings = answer.timings
+    return ClassifyResponse(
+        answer.model,
+        answer.version,
+        [Result([ScoredClass(name, score) for name, score in classes]) for classes in answer.results],
+        Timings(timings.decode_ms, timings.queue_ms, timings.inference_ms, timings.total_ms),
+    )
+
+
+def model_message(served: ServedModel) -> Model:
+    manifest = served.manifest
+    return Model(
+        name=manifest.name,
+        version=manifest.version,
+        is_default=served.is_default,
+        class_names=manifest.class_names,
+        image=manifest.image,
+        engine=served.engine_name,
+        artifact=served.artifact,
+        precision=manifest.artifacts[served.artifact].precision,
+        network=manifest.network,
+        artifacts=manifest.artifacts,
+        created=manifest.created,
+    )

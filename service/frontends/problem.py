@@ -1,0 +1,72 @@
+"""Errors as RFC 9457 problem documents."""
+
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.types import Send
+
+from cnnsvc.errors import CnnsvcError, Kind
+from service.frontends.status import HttpStatus, http_status
+
+PROBLEM_TYPE: Final = b"application/problem+json"
+
+_log = logging.getLogger("cnnsvc.http")
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """An error, as RFC 9457 describes it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    """What came and what is allowed."""
+    kind: str
+    """What went wrong in one word, the same over HTTP, gRPC and in the metrics."""
+    request_id: str
+
+
+def describe(error: Exception, path: str, request_id: str) -> tuple[Problem, list[tuple[bytes, bytes]]]:
+    """The problem document of an error with the headers that belong to it.
+
+    What is our fault comes as fixed text: its own words, which may name files of this machine, go to the log.
+    """
+    if isinstance(error, HTTPException):
+        return _describe_routing(error, path, request_id)
+    kind = error.kind if isinstance(error, CnnsvcError) else Kind.INTERNAL
+    detail = str(error)
+    if kind is Kind.INTERNAL:
+        _log.error("request %s to %s failed", request_id, path, exc_info=error)
+        detail = f"internal error; the server's log has it as request {request_id}"
+    found = http_status(kind)
+    headers = [] if found.retry_after_s is None else [(b"retry-after", b"%d" % found.retry_after_s)]
+    return _problem(found, kind, detail, request_id), headers
+
+
+async def send_problem(send: Send, problem: Problem, headers: list[tuple[bytes, bytes]]) -> None:
+    body = msgspec.json.encode(problem)
+    own = [(b"content-type", PROBLEM_TYPE), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": problem.status, "headers": own + headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _describe_routing(error: HTTPException, path: str, request_id: str) -> tuple[Problem, list[tuple[bytes, bytes]]]:
+    """404 and 405, the only errors that Starlette's router raises."""
+    if error.status_code == 405:
+        allow = ", ".join(sorted(name.strip() for name in _header(error.headers, "Allow").split(",")))
+        detail = f"{path[:200]} does not take this method; allowed are {allow}"
+        problem = _problem(HttpStatus(405, "Method Not Allowed"), Kind.UNSUPPORTED, detail, request_id)
+        return problem, [(b"allow", allow.encode("ascii"))]
+    detail = f"there is nothing at {path[:200]}; the API is under /api/v1/ and described at /docs"
+    return _problem(http_status(Kind.NOT_FOUND), Kind.NOT_FOUND, detail, request_id), []
+
+
+def _problem(found: HttpStatus, kind: Kind, detail: str, request_id: str) -> Problem:
+    return Problem("about:blank", found.title, found.status, detail, kind.value, request_id)
+
+
+def _header(headers: Mapping[str, str] | None, name: str) -> str:
+    return headers.get(name, "") if headers else ""

@@ -1,0 +1,162 @@
+"""One call from encoded images to named classes, whatever protocol it came by: admit, decode, batch, run, rank."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from cnnsvc.errors import CnnsvcError, InvalidError, LateError, OverloadedError, TooLargeError
+from cnnsvc.pixels import Pixels
+from cnnsvc.ranking import ScoredClasses, check_top_k, rank
+from service.batcher import Inference
+from service.registry import Registry, ServedModel
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One call."""
+
+    images: Sequence[bytes]
+    """Encoded images."""
+    model: str = ""
+    """Name; "" is the only model."""
+    version: int = 0
+    """0 is the default version."""
+    top_k: int | None = None
+    deadline: float | None = None
+    """time.monotonic() seconds; None is the service's own limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Of many images, the slowest of each stage."""
+
+    decode_ms: float
+    queue_ms: float
+    inference_ms: float
+    total_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    model: str
+    version: int
+    results: list[ScoredClasses]
+    """One an image, in the order of the query."""
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class PredictorLimits:
+    queue_limit: int
+    """Images admitted and not yet answered."""
+    max_images_per_call: int
+    request_timeout_ms: int
+    num_decode_threads: int
+
+
+class Predictor:
+    def __init__(self, registry: Registry, limits: PredictorLimits) -> None:
+        self._registry = registry
+        self._limits = limits
+        self._num_admitted = 0
+        self._decoders = ThreadPoolExecutor(limits.num_decode_threads, thread_name_prefix="decode")
+
+    async def classify(self, query: Query) -> Answer:
+        """Raises CnnsvcError of kind invalid, too_large, not_found, not_ready, overloaded, late or internal."""
+        started = time.monotonic()
+        served = self._registry.get(query.model, query.version)
+        top_k = check_top_k(query.top_k, len(served.manifest.class_names))
+        deadline = self._deadline(query, started)
+        num_images = len(query.images)
+        self._admit(num_images)
+        try:
+            async with asyncio.timeout(deadline - started):
+                outcomes = await self._infer_all(served, query.images, deadline)
+        except TimeoutError:
+            raise LateError(f"the answer was not there within {1000 * (deadline - started):.0f} ms") from None
+        finally:
+            self._num_admitted -= num_images
+        results = [_rank_and_count(served, inference, top_k) for _, inference in outcomes]
+        manifest = served.manifest
+        return Answer(manifest.name, manifest.version, results, _slowest(outcomes, time.monotonic() - started))
+
+    def close(self) -> None:
+        self._decoders.shutdown(cancel_futures=True)
+
+    def _deadline(self, query: Query, now: float) -> float:
+        limit = now + self._limits.request_timeout_ms / 1000
+        deadline = limit if query.deadline is None else min(query.deadline, limit)
+        if deadline <= now:
+            raise LateError("the deadline had passed before the call was admitted")
+        return deadline
+
+    def _admit(self, num_images: int) -> None:
+        limits = self._limits
+        if num_images == 0:
+            raise InvalidError("the call has no image; expected at least one")
+        if num_images > limits.max_images_per_call:
+            raise TooLargeError(f"the call has {num_images} images; allowed are {limits.max_images_per_call}")
+        if self._num_admitted + num_images > limits.queue_limit:
+            raise OverloadedError(
+                f"{self._num_admitted} images wait for an answer and {num_images} came;"
+                f" the limit is {limits.queue_limit} (queue_limit)"
+            )
+        self._num_admitted += num_images
+
+    async def _infer_all(
+        self, served: ServedModel, images: Sequence[bytes], deadline: float
+    ) -> list[tuple[float, Inference]]:
+        """All or none: the first image that fails ends the call and is named by its place."""
+        if len(images) == 1:
+            return [await self._infer(served, images[0], deadline)]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._infer(served, image, deadline)) for image in images]
+        except BaseExceptionGroup as failures:
+            error = failures.exceptions[0]
+            if not isinstance(error, CnnsvcError):
+                raise error from None
+            place = next(
+                index for index, task in enumerate(tasks) if not task.cancelled() and task.exception() is error
+            )
+            raise type(error)(f"image {place + 1} of {len(images)}: {error}") from None
+        return [task.result() for task in tasks]
+
+    async def _infer(self, served: ServedModel, image_bytes: bytes, deadline: float) -> tuple[float, Inference]:
+        """Seconds of decoding, and the inference with all waiting counted as its queue."""
+        arrived = time.monotonic()
+        loop = asyncio.get_running_loop()
+        image_hwc, began, decoded = await loop.run_in_executor(self._decoders, _decode, served, image_bytes, deadline)
+        inference = await served.batcher.submit(image_hwc, deadline)
+        queue_seconds = began - arrived + inference.queue_seconds
+        metrics = served.metrics
+        metrics.decode.observe(decoded - began)
+        metrics.queue.observe(queue_seconds)
+        metrics.inference.observe(inference.inference_seconds)
+        metrics.total.observe(time.monotonic() - arrived)
+        return decoded - began, Inference(inference.scores_k, queue_seconds, inference.inference_seconds)
+
+
+def _decode(served: ServedModel, image_bytes: bytes, deadline: float) -> tuple[Pixels, float, float]:
+    """Pixels with the times at which decoding began and ended; runs in a thread."""
+    began = time.monotonic()
+    if began >= deadline:
+        raise LateError("the deadline passed before the image was decoded")
+    return served.model.decode(image_bytes), began, time.monotonic()
+
+
+def _rank_and_count(served: ServedModel, inference: Inference, top_k: int) -> ScoredClasses:
+    ranked = rank(inference.scores_k, served.manifest.class_names, top_k)
+    served.metrics.predictions[ranked[0][0]].inc()
+    return ranked
+
+
+def _slowest(outcomes: Sequence[tuple[float, Inference]], total_seconds: float) -> Timings:
+    return Timings(
+        decode_ms=1000 * max(decode_seconds for decode_seconds, _ in outcomes),
+        queue_ms=1000 * max(inference.queue_seconds for _, inference in outcomes),
+        inference_ms=1000 * max(inference.inference_seconds for _, inference in outcomes),
+        total_ms=1000 * total_seconds,
+    )

@@ -1,0 +1,49 @@
+"""The settings of `cnnsvc serve`: each field is a flag and a CNNSVC_ environment variable."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cnnsvc.engines.base import EngineName
+from cnnsvc.options import setting
+from cnnsvc.pixels import DEFAULT_LIMIT_PIXELS
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+@dataclass(frozen=True)
+class ServeSettings:
+    models_dir: Annotated[
+        Path | None, setting("Folder of models, <name>/<version>/; the newest version of each is served.")
+    ] = None
+    bundle: Annotated[Path | None, setting("One version folder to serve instead of a folder of models.")] = None
+    host: Annotated[str, setting("Address that both doors listen on; 0.0.0.0 opens them to the network.")] = "127.0.0.1"
+    grpc_port: Annotated[int, setting("TCP port for gRPC; 0 lets the system choose.", min=0, max=65535)] = 8500
+    http_port: Annotated[int, setting("TCP port for HTTP; 0 lets the system choose.", min=0, max=65535)] = 8501
+    engine: Annotated[EngineName, setting("Inference engine.")] = "auto"
+    artifact: Annotated[
+        str | None, setting("File of the bundle that answers, such as model.onnx; default is the engine's choice.")
+    ] = None
+    num_streams: Annotated[
+        int, setting("Inferences that run at once; 0 is one for each usable CPU.", min=0, max=256)
+    ] = 0
+    max_batch_size: Annotated[int, setting("Most images in one inference.", min=1, max=256)] = 4
+    queue_limit: Annotated[
+        int, setting("Most images admitted and not yet answered; more are refused as overloaded.", min=1)
+    ] = 512
+    max_images_per_call: Annotated[int, setting("Most images in one call.", min=1)] = 128
+    body_limit_bytes: Annotated[int, setting("Largest HTTP body and gRPC message, in bytes.", min=1024)] = (
+        32 * 1024 * 1024
+    )
+    limit_pixels: Annotated[
+        int, setting("Largest width x height of an image, in pixels, read before it is decoded.", min=1)
+    ] = DEFAULT_LIMIT_PIXELS
+    request_timeout_ms: Annotated[int, setting("Longest time a call may take, in milliseconds.", min=1)] = 30_000
+    shutdown_grace_ms: Annotated[
+        int, setting("Time that calls in flight get to finish after SIGTERM, in milliseconds.", min=0)
+    ] = 30_000
+    log_level: Annotated[LogLevel, setting("Least severe log line shown.")] = "info"
+
+    def __post_init__(self) -> None:
+        if (self.models_dir is None) == (self.bundle is None):
+            raise ValueError("expected either --models-dir or --bundle, and not both")

@@ -1,0 +1,85 @@
+"""Small bundles for tests of the serving side, written without TensorFlow in milliseconds."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from cnnsvc import bundle
+from cnnsvc.engines.base import Scores
+from cnnsvc.engines.golden import write_golden
+from cnnsvc.engines.load import open_engine
+from cnnsvc.manifest import MANIFEST_FORMAT, Artifact, Baseline, ImageShape, Manifest, Network
+from cnnsvc.pixels import PIXELS_VERSION, decode
+from tests.encoded import encode
+
+CLASS_NAMES = ["daisy", "rose", "tulip"]
+SHAPE = ImageShape(height=24, width=32, channels=3)
+
+
+def write_bundle(
+    models_dir: Path,
+    name: str = "flowers",
+    *,
+    class_names: list[str] = CLASS_NAMES,
+    shape: ImageShape = SHAPE,
+    seed: int = 0,
+) -> Path:
+    """The next version of a model: one dense layer over the channel means of 4 x 4 tiles, with golden answers."""
+    with bundle.staging(models_dir / name) as folder:
+        model_path = folder / "model.onnx"
+        onnx.save(dense_model(shape, len(class_names), seed), model_path)
+        images = [(f"{index}.png", encode("PNG", seed=index)) for index in range(3)]
+        write_golden(folder, images, {"model.onnx": _scores(model_path, [data for _, data in images], shape)})
+        return bundle.publish(folder, manifest_of(name, class_names, shape))
+
+
+def manifest_of(name: str = "flowers", class_names: list[str] = CLASS_NAMES, shape: ImageShape = SHAPE) -> Manifest:
+    return Manifest(
+        format=MANIFEST_FORMAT,
+        name=name,
+        version=1,
+        created="2026-01-02T03:04:05Z",
+        class_names=class_names,
+        image=shape,
+        pixels=PIXELS_VERSION,
+        network=Network("custom", "C: 4 D:", 100),
+        artifacts={"model.onnx": Artifact("float32", 3, 1.0, 1.0, 0.0)},
+        files={},
+        training={"seed": 100},
+        baseline=Baseline([1 / len(class_names)] * len(class_names), [0] * 10, [127.0] * shape.channels),
+    )
+
+
+def dense_model(shape: ImageShape, num_classes: int, seed: int) -> onnx.ModelProto:
+    """image, uint8 (N, H, W, C), to probabilities, float32 (N, K)."""
+    random = np.random.default_rng(seed)
+    num_features = (shape.height // 4) * (shape.width // 4) * shape.channels
+    weights = random.normal(0, 0.05, (num_features, num_classes)).astype(np.float32)
+    nodes = [
+        helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["float"], ["nchw"], perm=[0, 3, 1, 2]),
+        helper.make_node("AveragePool", ["nchw"], ["tiles"], kernel_shape=[4, 4], strides=[4, 4]),
+        helper.make_node("Flatten", ["tiles"], ["features"]),
+        helper.make_node("MatMul", ["features", "weights"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "dense",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", shape.height, shape.width, shape.channels])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", num_classes])],
+        [numpy_helper.from_array(weights, "weights")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+
+
+def _scores(model_path: Path, images: list[bytes], shape: ImageShape) -> Scores:
+    engine = open_engine("auto", model_path, num_threads=1)
+    try:
+        return np.concatenate(
+            [engine.run(decode(image, shape.height, shape.width, shape.channels)[None]) for image in images]
+        )
+    finally:
+        engine.close()

@@ -1,0 +1,20 @@
+"""What every test gets: a switch that turns skipped tests into failures."""
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+REQUIRE_ALL = os.environ.get("CNNSVC_REQUIRE_ALL") == "1"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With CNNSVC_REQUIRE_ALL=1 a test that did not run counts as failed, with the reason of the skip."""
+    report = yield
+    if REQUIRE_ALL and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which CNNSVC_REQUIRE_ALL=1 forbids: {report.longrepr}"
+    return report

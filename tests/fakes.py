@@ -1,0 +1,95 @@
+"""Stand-ins for the rooms below the one under test: they answer what they are told and keep what they were asked."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cnnsvc.bundle import Bundle
+from cnnsvc.engines.base import Images, Scores
+from cnnsvc.errors import NotFoundError
+from cnnsvc.manifest import Manifest
+from cnnsvc.model import Model, ModelOptions
+from service.batcher import Batcher
+from service.metrics import Metrics
+from service.predictor import Answer, Predictor, Query, Timings
+from service.registry import Registry, ServedModel
+
+ANSWER = Answer(
+    model="flowers",
+    version=3,
+    results=[[("rose", 0.75), ("tulip", 0.25)]],
+    timings=Timings(decode_ms=0.5, queue_ms=0.25, inference_ms=2.0, total_ms=3.0),
+)
+
+
+class FakeEngine:
+    """Every image is of the first of two classes."""
+
+    name = "openvino"
+    artifact = "model.onnx"
+    num_streams = 1
+
+    def run(self, images_nhwc: Images) -> Scores:
+        return np.tile(np.array([0.75, 0.25], np.float32), (len(images_nhwc), 1))
+
+    def close(self) -> None:
+        pass
+
+
+class FakePredictor(Predictor):
+    """Answers with the outcome, or raises it; with `is_stuck` it never answers, and notes that it was cancelled."""
+
+    def __init__(self, outcome: Answer | Exception = ANSWER, *, is_stuck: bool = False) -> None:
+        self.outcome = outcome
+        self.is_stuck = is_stuck
+        self.queries: list[Query] = []
+        self.is_asked = asyncio.Event()
+        self.is_cancelled = asyncio.Event()
+
+    async def classify(self, query: Query) -> Answer:
+        self.queries.append(query)
+        self.is_asked.set()
+        if self.is_stuck:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                self.is_cancelled.set()
+                raise
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+    def close(self) -> None:
+        pass
+
+
+class FakeRegistry(Registry):
+    """Serves what it was given; ready unless it was given reasons."""
+
+    def __init__(self, served: Sequence[ServedModel] = (), reasons: Sequence[str] = ()) -> None:
+        self.served = list(served)
+        self.reasons = list(reasons)
+
+    def get(self, name: str, version: int) -> ServedModel:
+        for model in self.served:
+            if model.manifest.name == name and (
+                model.manifest.version == version or (not version and model.is_default)
+            ):
+                return model
+        raise NotFoundError(f"version {version} of model {name!r} is not served")
+
+    def models(self) -> list[ServedModel]:
+        return self.served
+
+    def unready_reasons(self) -> list[str]:
+        return self.reasons
+
+
+def served_model(manifest: Manifest, metrics: Metrics, *, is_default: bool = True) -> ServedModel:
+    """A model that is in no folder, with a fake engine."""
+    engine = FakeEngine()
+    model = Model(Bundle(Path("nowhere"), manifest), engine, ModelOptions(), load_seconds=0.0)
+    model_metrics = metrics.add_model(manifest, engine=engine.name, artifact=engine.artifact, num_queued=lambda: 0)
+    return ServedModel(model, Batcher(engine, max_batch_size=1), model_metrics, is_default)

@@ -1,0 +1,84 @@
+"""The HTTP front-end over fakes: called in memory, or served by uvicorn on a port of its own."""
+
+import contextlib
+import socket
+from asyncio import create_task, sleep
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+import httpx
+import msgspec
+import uvicorn
+from prometheus_client import CollectorRegistry
+from starlette.types import ASGIApp
+
+from service.frontends.http_app import build_http_app
+from service.metrics import Metrics
+from tests.bundles import manifest_of
+from tests.fakes import FakePredictor, FakeRegistry, served_model
+
+BODY_LIMIT_BYTES = 200_000
+MAX_IMAGES = 4
+TIMEOUT_MS = 5_000
+
+
+@dataclass
+class Door:
+    app: ASGIApp
+    predictor: FakePredictor
+    registry: FakeRegistry
+    metric_registry: CollectorRegistry
+
+    def num_requests(self, method: str, code: str, model: str = "", version: str = "") -> float:
+        """How many calls the metrics counted with exactly these labels."""
+        labels = {"protocol": "http", "method": method, "model": model, "version": version, "code": code}
+        return self.metric_registry.get_sample_value("cnnsvc_request_duration_seconds_count", labels) or 0.0
+
+    def client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://cnnsvc")
+
+
+def open_door(
+    predictor: FakePredictor | None = None, *, reasons: Sequence[str] = (), timeout_ms: int = TIMEOUT_MS
+) -> Door:
+    """Two versions of one model, the second the default one."""
+    metric_registry = CollectorRegistry()
+    metrics = Metrics(metric_registry, version="test")
+    first = manifest_of()
+    second = msgspec.structs.replace(first, version=2)
+    served = [served_model(first, metrics, is_default=False), served_model(second, metrics)]
+    registry = FakeRegistry(served, reasons)
+    predictor = predictor or FakePredictor()
+    app = build_http_app(
+        predictor,
+        registry,
+        metrics,
+        body_limit_bytes=BODY_LIMIT_BYTES,
+        max_images_per_call=MAX_IMAGES,
+        request_timeout_ms=timeout_ms,
+    )
+    return Door(app, predictor, registry, metric_registry)
+
+
+@contextlib.asynccontextmanager
+async def listening(door: Door) -> AsyncIterator[int]:
+    """Serves the app with uvicorn, as the program does; gives the port."""
+    config = uvicorn.Config(door.app, loop="none", lifespan="off", http="httptools", ws="none", log_config=None)
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        task = create_task(server._serve([listener]))  # serve() would take over the signals of the test run
+        await until(lambda: server.started)
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            await task
+
+
+async def until(is_true: Callable[[], bool]) -> None:
+    """Waits until the claim holds, five seconds at most."""
+    for _ in range(1000):
+        if is_true():
+            return
+        await sleep(0.005)
+    raise TimeoutError("waited five seconds in vain")

@@ -1,0 +1,76 @@
+"""Every metric by name and label, failures included."""
+
+import asyncio
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from cnnsvc.errors import Kind, OverloadedError
+from service.metrics import Metrics
+from tests.bundles import manifest_of
+
+
+def _observed(error: BaseException | None) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    metrics = Metrics(registry, version="1.2.3")
+    try:
+        with metrics.request("http", "classify") as observed:
+            assert registry.get_sample_value("cnnsvc_requests_in_flight", {"protocol": "http"}) == 1
+            if error:
+                raise error
+            observed.model, observed.version = "flowers", 3
+    except (OverloadedError, asyncio.CancelledError, RuntimeError) as raised:
+        if raised is not error:
+            raise
+    return registry
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (None, "ok"),
+        (OverloadedError("full"), "overloaded"),
+        (asyncio.CancelledError(), "cancelled"),
+        (RuntimeError("?"), "internal"),
+    ],
+)
+def test_calls_are_timed_with_their_outcome(error: BaseException | None, code: str) -> None:
+    """Answers and failures are both observed, under what answered, and are no longer in flight."""
+    registry = _observed(error)
+    model, version = ("flowers", "3") if error is None else ("", "")
+    labels = {"protocol": "http", "method": "classify", "model": model, "version": version, "code": code}
+    assert registry.get_sample_value("cnnsvc_request_duration_seconds_count", labels) == 1
+    assert registry.get_sample_value("cnnsvc_requests_in_flight", {"protocol": "http"}) == 0
+    rejected = registry.get_sample_value("cnnsvc_rejected_total", {"reason": "overloaded"})
+    assert rejected == (code == Kind.OVERLOADED)
+
+
+def test_a_loaded_model_is_announced() -> None:
+    """Info, queue depth and a counter for every class are there before the first call."""
+    registry = CollectorRegistry()
+    metrics = Metrics(registry, version="1.2.3")
+    metrics.add_model(manifest_of(), engine="openvino", artifact="model.onnx", num_queued=lambda: 7)
+    model = {"model": "flowers", "version": "1"}
+    info = {**model, "engine": "openvino", "artifact": "model.onnx", "network": "custom"}
+    assert registry.get_sample_value("cnnsvc_model_info", info) == 1
+    assert registry.get_sample_value("cnnsvc_queue_depth", model) == 7
+    assert registry.get_sample_value("cnnsvc_predictions_total", {**model, "class": "rose"}) == 0
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type", "parse"),
+    [
+        ("", "text/plain", parse_text),
+        ("application/openmetrics-text", "application/openmetrics-text", parse_openmetrics),
+    ],
+)
+def test_a_scrape_gets_the_format_it_accepts(accept: str, content_type: str, parse: object) -> None:
+    """Prometheus text and OpenMetrics both parse, and hold our metrics beside those of the process."""
+    metrics = Metrics(CollectorRegistry(), version="1.2.3")
+    body, found_type = metrics.exposition(accept)
+    assert found_type.startswith(content_type)
+    assert callable(parse)
+    names = {family.name for family in parse(body.decode())}
+    assert {"cnnsvc_build_info", "cnnsvc_request_duration_seconds", "process_resident_memory_bytes"} <= names

@@ -1,0 +1,110 @@
+"""One call through the real rooms: registry, decoding, batcher and OpenVINO."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from prometheus_client import CollectorRegistry
+
+from cnnsvc.errors import ImageError, InvalidError, LateError, NotFoundError, OverloadedError, TooLargeError
+from cnnsvc.local import LocalClassifier
+from cnnsvc.model import ModelOptions
+from service.metrics import Metrics
+from service.predictor import Predictor, PredictorLimits, Query
+from service.registry import Registry
+from tests.bundles import CLASS_NAMES, write_bundle
+from tests.encoded import encode
+
+LIMITS = PredictorLimits(queue_limit=8, max_images_per_call=6, request_timeout_ms=10_000, num_decode_threads=2)
+
+
+class Room:
+    def __init__(self, limits: PredictorLimits = LIMITS) -> None:
+        self.prometheus = CollectorRegistry()
+        self.registry = Registry(ModelOptions(num_streams=2, max_batch_size=2), Metrics(self.prometheus, version="0"))
+        self.predictor = Predictor(self.registry, limits)
+
+    def value(self, name: str, **labels: str) -> float | None:
+        return self.prometheus.get_sample_value(name, labels)
+
+
+@pytest_asyncio.fixture
+async def room(tmp_path: Path) -> AsyncIterator[Room]:
+    room = Room()
+    await room.registry.load_bundle(write_bundle(tmp_path))
+    yield room
+    room.predictor.close()
+    room.registry.close()
+
+
+async def test_the_answer_is_that_of_the_bundle(room: Room, tmp_path: Path) -> None:
+    """Names and scores equal those of the same bundle without a server, to the bit; timings add up."""
+    local = LocalClassifier(tmp_path / "flowers" / "1", ModelOptions())
+    images = [encode("PNG", seed=seed) for seed in range(6)]
+    answer = await room.predictor.classify(Query(images))
+    assert answer.results == [local.classify(image, None).classes for image in images]
+    assert (answer.model, answer.version) == ("flowers", 1)
+    timings = answer.timings
+    assert 0 < timings.decode_ms < timings.total_ms
+    assert timings.total_ms >= timings.inference_ms > 0
+    local.close()
+
+
+async def test_top_k_limits_the_classes(room: Room) -> None:
+    """top_k 1 gives the best class only; more than there are is refused."""
+    (best,) = (await room.predictor.classify(Query([encode("PNG")], top_k=1))).results
+    assert len(best) == 1
+    with pytest.raises(InvalidError, match="allowed are 1 to 3"):
+        await room.predictor.classify(Query([encode("PNG")], top_k=4))
+
+
+@pytest.mark.parametrize(
+    ("query", "error", "message"),
+    [
+        (Query([]), InvalidError, "has no image"),
+        (Query([b"x"] * 7), TooLargeError, "has 7 images; allowed are 6"),
+        (Query([b"x"], model="roses"), NotFoundError, "model 'roses' is not served; served are flowers"),
+        (Query([b"x"], version=9), NotFoundError, r"version 9 .* served are \[1\]"),
+        (Query([b"x"]), ImageError, "^not an image"),
+        (Query([encode("PNG"), b"x", encode("PNG")]), ImageError, "^image 2 of 3: not an image"),
+        (Query([b"x"], deadline=0.0), LateError, "had passed"),
+    ],
+)
+async def test_refusals(room: Room, query: Query, error: type[Exception], message: str) -> None:
+    """Each wrong call gets the error of its kind, and leaves nothing admitted."""
+    with pytest.raises(error, match=message):
+        await room.predictor.classify(query)
+    assert len((await room.predictor.classify(Query([encode("PNG")] * 6))).results) == 6
+
+
+async def test_past_the_bound_calls_are_refused_at_once(room: Room) -> None:
+    """Images beyond the queue limit are refused as overloaded while the admitted ones are answered."""
+    images = [encode("PNG")] * 4
+    outcomes = await asyncio.gather(*(room.predictor.classify(Query(images)) for _ in range(4)), return_exceptions=True)
+    assert [type(outcome) is OverloadedError for outcome in outcomes] == [False, False, True, True]
+    assert await room.predictor.classify(Query(images))
+
+
+async def test_a_deadline_ends_the_wait(room: Room) -> None:
+    """A call whose deadline passes while it works is late, in about that time."""
+    large = encode("PNG", np.random.default_rng(0).integers(0, 256, (2500, 2500, 3), dtype=np.uint8))
+    started = time.monotonic()
+    with pytest.raises(LateError):
+        await room.predictor.classify(Query([large] * 6, deadline=started + 0.05))
+    assert time.monotonic() - started < 1
+
+
+async def test_stages_and_predictions_are_counted(room: Room) -> None:
+    """Each image is observed once in every stage, and counted under the class that scored best."""
+    answer = await room.predictor.classify(Query([encode("PNG", seed=seed) for seed in range(5)]))
+    for stage in ("decode", "queue", "inference", "total"):
+        labels = {"stage": stage, "model": "flowers", "version": "1"}
+        assert room.value("cnnsvc_stage_duration_seconds_count", **labels) == 5
+    for name in CLASS_NAMES:
+        labels = {"model": "flowers", "version": "1", "class": name}
+        expected = sum(result[0][0] == name for result in answer.results)
+        assert room.value("cnnsvc_predictions_total", **labels) == expected

@@ -1,0 +1,28 @@
+"""`cnnsvc train`: flags to settings, and the run."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cnnsvc.options import with_settings
+from training.settings import TrainSettings
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+@with_settings(TrainSettings)
+def train(
+    settings: TrainSettings,
+    folder: Annotated[Path, typer.Argument(help="Folder with one sub-folder of images for each class.")],
+    name: Annotated[str, typer.Option(help="Name of the model.")],
+    models_dir: Annotated[
+        Path, typer.Option(help="Folder of models; the bundle becomes <models-dir>/<name>/<next version>/.")
+    ] = Path("models"),
+) -> None:
+    """Train a network on a folder of images and write a proven bundle."""
+    from training.run import train as run  # TensorFlow takes seconds to import
+
+    bundle_path = run(folder, name, models_dir, settings)
+    typer.echo(bundle_path)

@@ -1,0 +1,138 @@
+"""A folder of images with one sub-folder a class: its class names, its files, and who trains and who validates.
+
+Nothing is decoded here (training/cache.py) and TensorFlow is not needed.
+"""
+
+import os
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnsvc.errors import DatasetError
+
+KERAS_EXTENSIONS: Final = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
+"""What keras.utils.image_dataset_from_directory lists. Source: ALLOWLIST_FORMATS of Keras 3.15."""
+_MIN_IMAGES_A_CLASS: Final = 2
+
+
+@dataclass(frozen=True)
+class Subset:
+    files: list[Path]
+    labels: NDArray[np.int32]
+    """int32 (N,), indices into the class names."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Every file of the folder that counts as an image, in the order of Keras' index."""
+
+    folder: Path
+    class_names: list[str]
+    files: list[Path]
+    labels: NDArray[np.int32]
+    num_ignored: dict[str, int]
+    """Files that do not count, by extension."""
+
+
+@dataclass(frozen=True)
+class Split:
+    training: Subset
+    validation: Subset
+
+
+def scan(folder: Path) -> Listing:
+    """Lists the images of folder/<class>/**. Raises DatasetError where this cannot be trained on."""
+    class_names = _class_names(folder)
+    files: list[Path] = []
+    labels: list[int] = []
+    ignored: Counter[str] = Counter()
+    for label, class_name in enumerate(class_names):
+        found = _walk(folder / class_name)
+        images = [file for file in found if file.name.lower().endswith(KERAS_EXTENSIONS)]
+        ignored.update(file.suffix.lower() or "(none)" for file in set(found).difference(images))
+        if len(images) < _MIN_IMAGES_A_CLASS:
+            raise DatasetError(
+                f"class {class_name!r} has {len(images)} images in {folder / class_name};"
+                f" expected at least {_MIN_IMAGES_A_CLASS} files that end in {', '.join(KERAS_EXTENSIONS)}"
+            )
+        files += images
+        labels += [label] * len(images)
+    return Listing(folder, class_names, files, np.asarray(labels, np.int32), dict(sorted(ignored.items())))
+
+
+def split_like_keras(listing: Listing, validation_split: float, seed: int) -> Split:
+    """The subsets of keras.utils.image_dataset_from_directory(validation_split=…, seed=…), in its order.
+
+    Raises DatasetError where the validation subset would be empty or a class would have no training image.
+    """
+    order = list(range(len(listing.files)))
+    # The legacy generator on purpose: its shuffle of a list is what Keras does.
+    np.random.RandomState(seed).shuffle(order)
+    num_validation = int(validation_split * len(order))
+    if num_validation == 0:
+        raise DatasetError(
+            f"a validation split of {validation_split} leaves none of the {len(order)} images of {listing.folder}"
+            f" for validation; expected at least {1 / len(order):.4f}"
+        )
+    split = Split(_subset(listing, order[:-num_validation]), _subset(listing, order[-num_validation:]))
+    for label, class_name in enumerate(listing.class_names):
+        if label not in split.training.labels:
+            raise DatasetError(
+                f"a validation split of {validation_split} with seed {seed} leaves class {class_name!r} without"
+                " training images; expected a smaller split, another seed or more images"
+            )
+    return split
+
+
+def _class_names(folder: Path) -> list[str]:
+    if not folder.exists():
+        raise DatasetError(f"{folder} does not exist; expected a folder with one sub-folder a class")
+    if not folder.is_dir():
+        raise DatasetError(f"{folder} is a file; expected a folder with one sub-folder a class")
+    try:
+        names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    except OSError as error:
+        raise DatasetError(f"{folder} cannot be listed: {error.strerror}") from None
+    if not names:
+        raise DatasetError(f"{folder} has no sub-folders; expected one a class, with its images inside")
+    if len(names) == 1:
+        raise DatasetError(f"{folder} has one class only, {names[0]!r}; expected at least two sub-folders")
+    _check_names(folder, names)
+    return names
+
+
+def _check_names(folder: Path, names: list[str]) -> None:
+    """Class names travel through text files, JSON and protobuf, and people must be able to tell them apart."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if not name.isprintable():
+            raise DatasetError(
+                f"the class folder {name!r} in {folder} has a name that cannot be printed;"
+                " expected UTF-8 without control characters"
+            )
+        normal = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).strip()
+        if normal in seen:
+            raise DatasetError(
+                f"the class folders {seen[normal]!r} and {name!r} in {folder} have the same name but for case, spaces"
+                " or Unicode spelling; expected names that differ, or one folder"
+            )
+        seen[normal] = name
+
+
+def _walk(class_dir: Path) -> list[Path]:
+    """Every file below, folders and their files sorted as text; linked folders are not entered."""
+
+    def refuse(error: OSError) -> None:
+        raise DatasetError(f"{error.filename} cannot be listed: {error.strerror}")
+
+    walked = sorted(os.walk(class_dir, onerror=refuse), key=lambda step: step[0])
+    return [Path(root, name) for root, _, names in walked for name in sorted(names)]
+
+
+def _subset(listing: Listing, rows: list[int]) -> Subset:
+    return Subset([listing.files[row] for row in rows], listing.labels[rows])

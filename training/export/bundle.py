@@ -1,0 +1,136 @@
+"""Turns a finished training into a published bundle: write, prove, record golden answers, report, publish."""
+
+import contextlib
+import datetime
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+import msgspec
+import numpy as np
+import tensorflow as tf
+
+from cnnsvc.bundle import check_model_name, publish, staging
+from cnnsvc.engines.base import Engine, Images, Scores
+from cnnsvc.engines.golden import write_golden
+from cnnsvc.engines.load import open_engine
+from cnnsvc.errors import ImageError
+from cnnsvc.manifest import MANIFEST_FORMAT, Manifest, Network
+from cnnsvc.pixels import PIXELS_VERSION
+from training.export.examples import Examples, choose_examples
+from training.export.onnx import ONNX_NAME, metadata_of, write_onnx
+from training.export.parity import Candidate, Proof, artifacts_of, prove
+from training.export.savedmodel import LoadedSavedModel, write_saved_model
+from training.export.triton import write_triton_files
+from training.export.warmup import bytes_log, classify_log, predict_logs, write_warmup
+from training.report import write_report
+from training.trained import Trained
+
+_ENGINES = ("openvino", "onnxruntime")
+
+
+def export_bundle(trained: Trained, models_dir: Path, *, on_step: Callable[[str], None]) -> Path:
+    """Publishes models_dir/<name>/<next version>/ and returns it; nothing is left behind where it fails.
+
+    Raises ExportError, with the figures, where an artifact disagrees with the trained network.
+    """
+    check_model_name(trained.name)
+    model_dir = models_dir / trained.name
+    with staging(model_dir) as folder:
+        on_step("writing the SavedModel")
+        write_saved_model(trained.network, trained.class_names, trained.image, folder)
+        on_step(f"writing {ONNX_NAME}")
+        metadata = metadata_of(trained.name, trained.class_names, trained.notation)
+        write_onnx(trained.network, metadata, trained.image, folder / ONNX_NAME)
+        with _candidates(folder, trained) as candidates:
+            on_step(f"proving {len(candidates)} exports on {len(trained.validation.labels)} validation images")
+            proof = prove(trained.validation, lambda images: _predict(trained.network, images), candidates)
+            on_step("recording golden answers")
+            _write_answers(folder, trained, candidates)
+        on_step("writing the report")
+        export = {"agreements": [asdict(agreement) for agreement in proof.agreements]}
+        write_report(folder, trained, proof.scores_nk, export)
+        manifest = _manifest(trained, proof)
+        path = publish(folder, manifest)
+    write_triton_files(model_dir, msgspec.structs.replace(manifest, version=int(path.name)))
+    return path
+
+
+@contextlib.contextmanager
+def _candidates(folder: Path, trained: Trained) -> Iterator[list[Candidate]]:
+    """Every artifact in every engine that may run it; the first one of model.onnx is the server's default."""
+    saved_model = LoadedSavedModel(folder, trained.class_names)
+    with contextlib.ExitStack() as stack, _exact_products():
+        engines: list[Engine] = []
+        for name in _ENGINES:
+            engines.append(open_engine(name, folder / ONNX_NAME, num_threads=1))
+            stack.callback(engines[-1].close)
+        yield [
+            *(Candidate(ONNX_NAME, engine.name, "pixels", engine.run) for engine in engines),
+            Candidate("saved_model/serving_default", "tensorflow", "pixels", saved_model.serving_default),
+            Candidate("saved_model/serving_float", "tensorflow", "pixels", saved_model.serving_float),
+            Candidate("saved_model/serving_bytes", "tensorflow", "files", saved_model.serving_bytes),
+            Candidate("saved_model/classify", "tensorflow", "files", saved_model.classify),
+        ]
+
+
+@contextlib.contextmanager
+def _exact_products() -> Iterator[None]:
+    """Products of float32 in full: GPUs round their factors to TF32's 10 bits, which is no property of the export."""
+    was_enabled = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(was_enabled)
+
+
+def _predict(network: keras.Model, images_nhwc: Images) -> Scores:
+    scores: Scores = keras.ops.convert_to_numpy(network(images_nhwc.astype(np.float32), training=False))
+    return scores.astype(np.float32, copy=False)
+
+
+def _write_answers(folder: Path, trained: Trained, candidates: list[Candidate]) -> None:
+    """Writes golden/ and the warm-up file, from what each artifact answers to the examples."""
+    examples = choose_examples(trained.validation, trained.class_names, trained.image)
+    answers: dict[str, Scores] = {}
+    for candidate in candidates:
+        if candidate.artifact not in answers:
+            with contextlib.suppress(ImageError):  # a file that TensorFlow cannot decode has no answer to record
+                answers[candidate.artifact] = _answers(candidate, examples)
+    write_golden(folder, list(zip(examples.names, examples.files, strict=True)), answers)
+    write_warmup(folder, _warmup_records(trained, examples, answers))
+
+
+def _answers(candidate: Candidate, examples: Examples) -> Scores:
+    """One row an example, each run alone, as the golden check will do."""
+    given: Any = examples.images_nhwc if candidate.takes == "pixels" else examples.files
+    return np.concatenate([candidate.run(given[row : row + 1]) for row in range(len(given))])
+
+
+def _warmup_records(trained: Trained, examples: Examples, answers: dict[str, Scores]) -> Iterator[Any]:
+    yield from predict_logs(trained.name, examples.images_nhwc, answers["saved_model/serving_default"])
+    if (scores_nk := answers.get("saved_model/serving_bytes")) is not None:
+        yield bytes_log(trained.name, examples.files[0], scores_nk[:1])
+    if (scores_nk := answers.get("saved_model/classify")) is not None:
+        yield classify_log(trained.name, examples.files[0], trained.class_names, scores_nk[:1])
+
+
+def _manifest(trained: Trained, proof: Proof) -> Manifest:
+    """Everything but the version and the files, which publishing adds."""
+    return Manifest(
+        format=MANIFEST_FORMAT,
+        name=trained.name,
+        version=0,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        class_names=trained.class_names,
+        image=trained.image,
+        pixels=PIXELS_VERSION,
+        network=Network(trained.network_name, trained.notation, trained.network.count_params()),
+        artifacts=artifacts_of(proof.agreements),
+        files={},
+        training=trained.facts,
+        baseline=proof.baseline,
+    )

@@ -1,0 +1,174 @@
+"""The proof: every artifact runs over the whole validation split and is compared with the trained network.
+
+An image counts as agreeing when both choose the same class, or when the trained network itself scores the two classes
+within 1e-3 of each other: between such a pair rounding decides.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnsvc.engines.base import Images, Scores
+from cnnsvc.errors import ExportError, ImageError
+from cnnsvc.manifest import Artifact, Baseline
+from training.trained import Labelled
+
+BATCH_SIZE: Final = 32
+NEAR_TIE: Final = 1e-3
+ALLOWED_PER_MILLE: Final = {"pixels": 1, "files": 30}
+"""Largest share of disagreeing images, by what the artifact takes."""
+
+_NUM_CONFIDENCE_BINS: Final = 10
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One artifact in one engine."""
+
+    artifact: str
+    """As the manifest names it: model.onnx, saved_model/serving_default, …"""
+    engine: str
+    takes: Literal["pixels", "files"]
+    """uint8 (N, H, W, C), or a list of N encoded images."""
+    run: Callable[[Any], Scores]
+
+
+@dataclass
+class Agreement:
+    """How one candidate compares with the trained network so far."""
+
+    artifact: str
+    engine: str
+    takes: Literal["pixels", "files"]
+    num_images: int = 0
+    num_correct: int = 0
+    num_same: int = 0
+    """Images with the same best class."""
+    num_near_ties: int = 0
+    """Images with another best class that the trained network scores within NEAR_TIE of its own."""
+    num_undecodable: int = 0
+    """Files that TensorFlow's decoders refuse and ours do not: not among the images."""
+    max_difference: float = 0.0
+
+    def add(self, expected_nk: Scores, found_nk: Scores, labels: NDArray[np.int32]) -> None:
+        """Counts a batch: float32 (N, K) scores of the trained network and of the candidate, int32 (N,) labels."""
+        is_finite = np.isfinite(found_nk).all(axis=1)
+        chosen = found_nk.argmax(axis=1)
+        is_same = is_finite & (chosen == expected_nk.argmax(axis=1))
+        lost = expected_nk.max(axis=1) - np.take_along_axis(expected_nk, chosen[:, None], axis=1)[:, 0]
+        differences = np.where(is_finite, np.abs(expected_nk - found_nk).max(axis=1), np.inf)
+        self.num_images += len(found_nk)
+        self.num_correct += int((is_finite & (chosen == labels)).sum())
+        self.num_same += int(is_same.sum())
+        self.num_near_ties += int((is_finite & ~is_same & (lost < NEAR_TIE)).sum())
+        self.max_difference = max(self.max_difference, float(differences.max()))
+
+    @property
+    def num_disagreeing(self) -> int:
+        return self.num_images - self.num_same - self.num_near_ties
+
+    @property
+    def num_allowed(self) -> int:
+        """Disagreeing images that still pass: 0.1 % for pixels, 3 % for files, rounded down.
+
+        One is always allowed for files: of fewer than 34 images a single one says nothing about 3 %.
+        """
+        allowed = self.num_images * ALLOWED_PER_MILLE[self.takes] // 1000
+        return max(1, allowed) if self.takes == "files" else allowed
+
+    def describe(self) -> str:
+        """One line with the figures, for people."""
+        text = (
+            f"{self.artifact} in {self.engine}: {self.num_disagreeing} of {self.num_images} images disagree"
+            f" (allowed {self.num_allowed}), largest difference {self.max_difference:.1e}"
+        )
+        return text + (f", {self.num_undecodable} not decodable" if self.num_undecodable else "")
+
+
+@dataclass(frozen=True)
+class Proof:
+    scores_nk: Scores
+    """The trained network's own, float32 (N, K), over the validation split in order."""
+    agreements: list[Agreement]
+    """One a candidate, in their order."""
+    baseline: Baseline
+
+
+def prove(validation: Labelled, reference: Callable[[Images], Scores], candidates: list[Candidate]) -> Proof:
+    """Compares the candidates with the reference, BATCH_SIZE images in memory at a time.
+
+    Raises ExportError, with all figures, where one disagrees on too many images or the reference is not finite.
+    """
+    agreements = [Agreement(candidate.artifact, candidate.engine, candidate.takes) for candidate in candidates]
+    batches, channel_sums = [], []
+    for rows in _batches(len(validation.labels)):
+        images_nhwc = np.ascontiguousarray(validation.images_nhwc[rows])
+        expected_nk = reference(images_nhwc)
+        if not np.isfinite(expected_nk).all():
+            raise ExportError(f"the trained network gives scores that are not finite on {validation.files[rows][0]}")
+        for candidate, agreement in zip(candidates, agreements, strict=True):
+            if candidate.takes == "pixels":
+                agreement.add(expected_nk, candidate.run(images_nhwc), validation.labels[rows])
+            else:
+                files = [file.read_bytes() for file in validation.files[rows]]
+                _add_files(agreement, candidate, files, expected_nk, validation.labels[rows])
+        batches.append(expected_nk)
+        channel_sums.append(images_nhwc.sum(axis=(0, 1, 2), dtype=np.float64))
+    _check(agreements)
+    scores_nk = np.concatenate(batches)
+    num_pixels = validation.images_nhwc[..., 0].size
+    return Proof(scores_nk, agreements, baseline_of(scores_nk, np.sum(channel_sums, axis=0) / num_pixels))
+
+
+def baseline_of(scores_nk: Scores, channel_means: NDArray[np.float64]) -> Baseline:
+    """What drift is measured against, from float32 (N, K) scores and the mean of each channel, 0..255."""
+    counts = np.bincount(scores_nk.argmax(axis=1), minlength=scores_nk.shape[1])
+    confidences = scores_nk.max(axis=1).clip(0, 1)
+    histogram, _ = np.histogram(confidences, bins=_NUM_CONFIDENCE_BINS, range=(0, 1))
+    return Baseline((counts / len(scores_nk)).tolist(), histogram.tolist(), channel_means.tolist())
+
+
+def artifacts_of(agreements: list[Agreement]) -> dict[str, Artifact]:
+    """The figures for the manifest: of an artifact's engines always the worst. One that ran on no image is left out."""
+    artifacts: dict[str, Artifact] = {}
+    for name in dict.fromkeys(one.artifact for one in agreements):
+        engines = [one for one in agreements if one.artifact == name and one.num_images]
+        if engines:
+            artifacts[name] = Artifact(
+                precision="float32",
+                num_images=min(one.num_images for one in engines),
+                accuracy=min(one.num_correct / one.num_images for one in engines),
+                top1_agreement=min(one.num_same / one.num_images for one in engines),
+                max_difference=max(one.max_difference for one in engines),
+            )
+    return artifacts
+
+
+def _batches(num_images: int) -> Iterator[slice]:
+    return (slice(start, start + BATCH_SIZE) for start in range(0, num_images, BATCH_SIZE))
+
+
+def _add_files(
+    agreement: Agreement, candidate: Candidate, files: list[bytes], expected_nk: Scores, labels: NDArray[np.int32]
+) -> None:
+    """Runs a batch of files; where one is refused, each alone, since one bad file fails its whole batch."""
+    try:
+        agreement.add(expected_nk, candidate.run(files), labels)
+    except ImageError:
+        if len(files) == 1:
+            agreement.num_undecodable += 1
+            return
+        for row, file in enumerate(files):
+            only = slice(row, row + 1)
+            _add_files(agreement, candidate, [file], expected_nk[only], labels[only])
+
+
+def _check(agreements: list[Agreement]) -> None:
+    failed = [one for one in agreements if one.num_disagreeing > one.num_allowed or one.max_difference == np.inf]
+    if failed:
+        raise ExportError(
+            "the exported network disagrees with the trained one: " + "; ".join(one.describe() for one in failed)
+        )

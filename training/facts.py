@@ -1,0 +1,76 @@
+"""What a run puts on record about itself: settings, machine, packages, data. JSON-ready, for manifest and report."""
+
+import dataclasses
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from training.cache import Cache
+from training.dataset import Listing
+from training.device import Device
+from training.settings import TrainSettings
+
+PACKAGES: Final = (
+    "cnnsvc",
+    "keras",
+    "numpy",
+    "onnx",
+    "opencv-python-headless",
+    "pillow",
+    "simplejpeg",
+    "tensorflow",
+    "tf2onnx",
+)
+"""What decides about pixels, weights and artifacts."""
+
+
+def run_facts(settings: TrainSettings, device: Device, listing: Listing, cache: Cache) -> dict[str, Any]:
+    """Names of files are relative to the folder, and the folder is named without its path: a bundle travels."""
+    return {
+        "settings": dataclasses.asdict(settings),
+        "seed": settings.seed,
+        "device": device.description,
+        "precision": device.dtype_policy,
+        "python": platform.python_version(),
+        "packages": _versions(),
+        "data": data_facts(listing, cache),
+        "unreadable": [
+            {"file": _shown(unreadable.file.relative_to(listing.folder)), "reason": unreadable.reason}
+            for unreadable in cache.unreadable
+        ],
+    }
+
+
+def data_facts(listing: Listing, cache: Cache) -> dict[str, Any]:
+    """How many files there are and a fingerprint of each class."""
+    counts = np.bincount(listing.labels, minlength=len(listing.class_names)).tolist()
+    return {
+        "folder": _shown(Path(listing.folder.resolve().name)),
+        "num_files": len(listing.files),
+        "num_training": len(cache.training.files),
+        "num_validation": len(cache.validation.files),
+        "num_ignored": listing.num_ignored,
+        "classes": {
+            name: {"num_files": count, "sha256": cache.fingerprint[name]}
+            for name, count in zip(listing.class_names, counts, strict=True)
+        },
+    }
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "not installed as a package"
+    return versions
+
+
+def _shown(path: Path) -> str:
+    """Text for JSON; bytes of a name that are no UTF-8 become question marks."""
+    return os.fsencode(path).decode("utf-8", "replace")

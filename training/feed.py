@@ -1,0 +1,56 @@
+"""Hands the cache to Keras in batches, in an order of its own each epoch."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from training.trained import Labelled
+
+
+class Feed(keras.utils.PyDataset):  # type: ignore[misc]  # Keras is untyped
+    """Batches of uint8 (B, H, W, C) and int32 (B,); every image once an epoch, the last batch may be smaller.
+
+    `start_epoch` chooses the order: the same seed and epoch give the same one on every machine.
+    """
+
+    def __init__(self, labelled: Labelled, batch_size: int, *, seed: int, fills_last_batch: bool = False) -> None:
+        """`fills_last_batch` repeats images of the same epoch, for several devices: none may be left without any."""
+        super().__init__()
+        self.num_images = len(labelled.labels)
+        self._labelled = labelled
+        self._batch_size = batch_size
+        self._seed = seed
+        self._fills_last_batch = fills_last_batch
+        self.start_epoch(1)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Shuffles for this epoch, counted from 1."""
+        order = np.random.default_rng([self._seed, epoch]).permutation(self.num_images)
+        if self._fills_last_batch:
+            order = np.resize(order, len(self) * self._batch_size)
+        self._order: NDArray[np.intp] = order
+
+    def __len__(self) -> int:
+        return -(-self.num_images // self._batch_size)
+
+    def __getitem__(self, batch: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        rows = self._order[batch * self._batch_size : (batch + 1) * self._batch_size]
+        return np.asarray(self._labelled.images_nhwc[rows]), self._labelled.labels[rows]
+
+
+class ImageFeed(keras.utils.PyDataset):  # type: ignore[misc]  # Keras is untyped
+    """Batches of images alone, in order, for predictions; a mapped cache is read piece by piece."""
+
+    def __init__(self, images_nhwc: NDArray[Any], batch_size: int) -> None:
+        super().__init__()
+        self._images_nhwc = images_nhwc
+        self._batch_size = batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self._images_nhwc) // self._batch_size)
+
+    def __getitem__(self, batch: int) -> tuple[NDArray[np.float32]]:
+        rows = self._images_nhwc[batch * self._batch_size : (batch + 1) * self._batch_size]
+        return (rows.astype(np.float32),)

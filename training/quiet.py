@@ -1,0 +1,46 @@
+"""Holds back what native libraries print while they load: TensorFlow's notices that there is no GPU, and the like.
+
+TF_CPP_MIN_LOG_LEVEL alone does not do it: what TensorFlow 2.21 logs while it is imported, it logs before it reads that.
+"""
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import Final
+
+LOG_LEVEL_VARIABLE: Final = "TF_CPP_MIN_LOG_LEVEL"
+_ERRORS_ONLY: Final = "2"
+
+
+@contextlib.contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Standard error is held back inside, and shown after all when the block fails.
+
+    Does nothing for a user who has set TensorFlow's own variable, since that is how one asks to see the notices.
+    """
+    if LOG_LEVEL_VARIABLE in os.environ:
+        yield
+        return
+    os.environ[LOG_LEVEL_VARIABLE] = _ERRORS_ONLY  # TensorFlow's setting, not ours; it reads it nowhere else
+    with _held_back_stderr():
+        yield
+
+
+@contextlib.contextmanager
+def _held_back_stderr() -> Iterator[None]:
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held_back:
+        os.dup2(held_back.fileno(), 2)
+        try:
+            yield
+        except Exception:
+            held_back.seek(0)
+            os.write(kept, held_back.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)

@@ -1,0 +1,85 @@
+"""The settings of one training run, the default recipe among them: one field is one flag of `cnnsvc train`."""
+
+import dataclasses
+import typing
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
+
+from typer.models import OptionInfo
+
+from cnnsvc.errors import SettingError
+from cnnsvc.options import setting
+
+ClassWeights = Literal["none", "balanced"]
+DeviceChoice = Literal["auto", "cpu", "gpu"]
+Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
+Augmentation = Literal["none", "light", "full"]
+Color = Literal["rgb", "grayscale"]
+SplitRule = Literal["keras"]
+
+CHANNELS: Final[dict[Color, int]] = {"rgb": 3, "grayscale": 1}
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Checked when made. Raises SettingError for a value out of its range."""
+
+    model: Annotated[str | None, setting("Network by its name in the catalogue; 26 without --arch.")] = None
+    arch: Annotated[str | None, setting("Network by its notation, 'C: … D: …', instead of --model.")] = None
+
+    # The recipe. Why not Keras' defaults: with them the dense layer of network 26 dies in the first epoch.
+    epochs: Annotated[int, setting("Most epochs to train.", min=1, max=10_000)] = 25
+    batch_size: Annotated[int, setting("Images a training step, all devices together.", min=1, max=4096)] = 30
+    learning_rate: Annotated[float, setting("Highest learning rate of Adam.", min=1e-7, max=1.0)] = 1e-3
+    warmup_epochs: Annotated[
+        float, setting("Epochs in which the learning rate climbs from 0; a cosine to 0 follows.", min=0, max=1000)
+    ] = 2.0
+    clip_norm: Annotated[float, setting("Largest norm of one weight's gradient; 0 = no limit.", min=0, max=1e6)] = 1.0
+    patience: Annotated[
+        int, setting("Epochs without a better validation accuracy before stopping; 0 = never.", min=0, max=10_000)
+    ] = 10
+    augment: Annotated[
+        Augmentation, setting("Random changes to training images: light = flip, rotation, zoom; full = all.")
+    ] = "light"
+    class_weights: Annotated[
+        ClassWeights, setting("Weight of a class in the loss: none = equal an image, balanced = equal a class.")
+    ] = "none"
+
+    # The data.
+    image_size: Annotated[
+        int | None, setting("Height and width in pixels; the network's own where not given.", min=8, max=2048)
+    ] = None
+    color: Annotated[Color, setting("Channels of the images.")] = "rgb"
+    validation_split: Annotated[float, setting("Share of the images kept for validation.", min=0.001, max=0.9)] = 0.25
+    split: Annotated[SplitRule, setting("Who is in which subset: keras = as image_dataset_from_directory.")] = "keras"
+    seed: Annotated[int, setting("Seed of the split, the weights, the shuffling.", min=0, max=2**32 - 1)] = 100
+    cache_limit_mib: Annotated[
+        int, setting("Largest cache of decoded images in memory, in MiB; above, a temporary file.", min=0, max=2**20)
+    ] = 2048
+
+    # The machine.
+    device: Annotated[DeviceChoice, setting("Where to train; auto = every GPU, the CPU if there is none.")] = "auto"
+    precision: Annotated[
+        Precision, setting("Number format of the arithmetic; auto = mixed on GPUs that gain from it.")
+    ] = "auto"
+    deterministic: Annotated[bool, setting("Same seed, same machine, same weights; slower.")] = False
+
+    export_dead: Annotated[bool, setting("Export the network even when it did not learn.")] = False
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self), include_extras=True)
+        for field in dataclasses.fields(self):
+            _check(field.name, getattr(self, field.name), *typing.get_args(hints[field.name]))
+
+
+def _check(name: str, value: Any, kind: Any, option: OptionInfo) -> None:
+    """The same limits for a caller from Python as for one from the command line."""
+    flag = "--" + name.replace("_", "-")
+    choices = typing.get_args(kind) if typing.get_origin(kind) is Literal else None
+    if choices and value not in choices:
+        raise SettingError(f"{flag} is {value!r}; allowed are {', '.join(choices)}")
+    if value is None or option.min is None:
+        return
+    # A NaN is in no range.
+    if not option.min <= value <= (option.max or float("inf")):
+        raise SettingError(f"{flag} is {value}; allowed is {option.min} to {option.max}")

@@ -1,0 +1,59 @@
+"""All that is TensorFlow's alone: its devices, its strategy for several of them, its switch for determinism."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from cnnsvc.engines.threads import available_cpus
+from cnnsvc.errors import UnsupportedError
+from training.device import Device
+from training.settings import DeviceChoice, Precision, TrainSettings
+
+
+def choose_device(settings: TrainSettings) -> Device:
+    """Finds and prepares where to train. Raises UnsupportedError for a GPU that is not there."""
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    gpus = _gpus(settings.device)
+    if not gpus:
+        policy: str = "float32" if settings.precision == "auto" else settings.precision
+        # XLA made training on a CPU three times slower.
+        return Device(f"CPU, {available_cpus()} cores", dtype_policy=policy, jit_compile=False)
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    names = ", ".join(str(detail.get("device_name", "GPU")) for detail in details)
+    policy = gpu_policy(settings.precision, [detail.get("compute_capability", (0, 0)) for detail in details])
+    if len(gpus) > 1:
+        return several_devices([f"GPU:{index}" for index in range(len(gpus))], names, policy)
+    return Device(names, dtype_policy=policy, jit_compile="auto")
+
+
+def several_devices(devices: list[str], description: str, dtype_policy: str) -> Device:
+    """Every device trains on its part of each batch; all hold the same weights."""
+    strategy: Any = tf.distribute.MirroredStrategy(devices)
+    return Device(f"{len(devices)} devices: {description}", len(devices), dtype_policy, False, strategy.scope)
+
+
+def gpu_policy(precision: Precision, compute_capabilities: list[tuple[int, int]]) -> str:
+    """Keras' name for the precision; auto: bfloat16 from Ampere (8.0) on, float16 on Volta and Turing, else float32."""
+    if precision != "auto":
+        return precision
+    weakest = min(compute_capabilities)
+    if weakest >= (8, 0):
+        return "mixed_bfloat16"
+    return "mixed_float16" if weakest >= (7, 0) else "float32"
+
+
+def _gpus(choice: DeviceChoice) -> list[Any]:
+    gpus: list[Any] = tf.config.list_physical_devices("GPU")
+    if choice == "cpu":
+        if gpus:
+            tf.config.set_visible_devices([], "GPU")
+        return []
+    if choice == "gpu" and not gpus:
+        raise UnsupportedError(
+            "--device gpu: TensorFlow finds no GPU here; install the extra cnnsvc[gpu] and NVIDIA's driver,"
+            " or train with --device auto or cpu"
+        )
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    return gpus
