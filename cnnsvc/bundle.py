@@ -104,7 +104,7 @@ def publish(folder: Path, manifest: Manifest) -> Path:
 
 def write_atomically(path: Path, text: str) -> None:
     """Replaces a file whole: a reader sees the old content or the new."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", delete=False) as file:
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".", delete=False) as file:
         file.write(text)
     Path(file.name).chmod(0o644)
     Path(file.name).replace(path)

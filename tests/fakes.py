@@ -1,7 +1,7 @@
 """Stand-ins for the rooms below the one under test: they answer what they are told and keep what they were asked."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,17 @@ class FakeEngine:
 
     def close(self) -> None:
         pass
+
+
+class FunctionEngine(FakeEngine):
+    """Answers with what the function makes of the images; the function may wait or raise."""
+
+    def __init__(self, answer: Callable[[Images], Scores], *, artifact: str = "model.onnx") -> None:
+        self.answer = answer
+        self.artifact = artifact
+
+    def run(self, images_nhwc: Images) -> Scores:
+        return self.answer(images_nhwc)
 
 
 class FakePredictor(Predictor):

@@ -94,15 +94,15 @@ def _decode_all(files: list[Path], rows: NDArray[np.uint8], image: ImageShape, r
     def decode_one(row: int) -> _Read:
         return _decode_into(files[row], rows[row], image)
 
-    num_threads = min(available_cpus(), _MAX_THREADS)
+    pool = ThreadPoolExecutor(min(available_cpus(), _MAX_THREADS), thread_name_prefix="decode")
     reads = []
-    with (
-        ThreadPoolExecutor(num_threads, thread_name_prefix="decode") as pool,
-        reporter.bar("decoding", len(files)) as advance,
-    ):
-        for read in pool.map(decode_one, range(len(files))):
-            reads.append(read)
-            advance(1)
+    try:
+        with reporter.bar("decoding", len(files)) as advance:
+            for read in pool.map(decode_one, range(len(files))):
+                reads.append(read)
+                advance(1)
+    finally:
+        pool.shutdown(cancel_futures=True)  # on Ctrl-C the files not begun are left alone
     return reads
 
 

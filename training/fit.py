@@ -51,7 +51,9 @@ def fit(
             network = build()
             trainee = augmented(network, image, settings.augment, seed=settings.seed)
             trainee.compile(
-                optimizer=_optimizer(settings, num_steps=len(feed)),
+                optimizer=keras.optimizers.Adam(
+                    learning_rates(settings, num_steps=len(feed)), clipnorm=settings.clip_norm or None
+                ),
                 loss="sparse_categorical_crossentropy",
                 metrics=["accuracy"],
                 jit_compile=device.jit_compile,
@@ -82,21 +84,18 @@ def is_better(one: EpochRecord, other: EpochRecord) -> bool:
     return (one.validation_accuracy, -one.validation_loss) > (other.validation_accuracy, -other.validation_loss)
 
 
-def _optimizer(settings: TrainSettings, *, num_steps: int) -> keras.Optimizer:
-    """Adam under a learning rate that climbs in a line and falls in a cosine; `num_steps` is of one epoch."""
-    warmup_steps = min(round(settings.warmup_epochs * num_steps), settings.epochs * num_steps - 1)
-    decay_steps = settings.epochs * num_steps - warmup_steps
-    schedule = (
-        keras.optimizers.schedules.CosineDecay(
-            settings.learning_rate / warmup_steps,  # a first step of 0 would be a step for nothing
-            decay_steps,
-            warmup_target=settings.learning_rate,
-            warmup_steps=warmup_steps,
-        )
-        if warmup_steps
-        else keras.optimizers.schedules.CosineDecay(settings.learning_rate, decay_steps)
+def learning_rates(settings: TrainSettings, *, num_steps: int) -> Any:
+    """A Keras schedule that climbs in a line, then falls in a cosine to 0; `num_steps` is of one epoch."""
+    all_steps = settings.epochs * num_steps
+    warmup_steps = min(round(settings.warmup_epochs * num_steps), all_steps - 1)
+    if not warmup_steps:
+        return keras.optimizers.schedules.CosineDecay(settings.learning_rate, all_steps)
+    return keras.optimizers.schedules.CosineDecay(
+        settings.learning_rate / warmup_steps,  # a first step of 0 would be a step for nothing
+        all_steps - warmup_steps,
+        warmup_target=settings.learning_rate,
+        warmup_steps=warmup_steps,
     )
-    return keras.optimizers.Adam(schedule, clipnorm=settings.clip_norm or None)
 
 
 class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
@@ -168,5 +167,8 @@ class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is un
         if len(self.history) == 1 or is_better(self.history[-1], self.best):
             self._best = len(self.history) - 1
             self.weights = self._network.get_weights()
-        if self._settings.patience and len(self.history) - 1 - self._best >= self._settings.patience:
+        # Patience looks at the accuracy alone: a dying network's loss may go on falling towards the class shares.
+        accuracies = [record.validation_accuracy for record in self.history]
+        num_epochs_since = len(accuracies) - 1 - int(np.argmax(accuracies))
+        if self._settings.patience and num_epochs_since >= self._settings.patience:
             self.model.stop_training = True

@@ -1,5 +1,6 @@
 """The story of `cnnsvc train`: a folder of images in, the path of a proven bundle out."""
 
+import importlib.util
 import os
 import time
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnsvc.bundle import check_model_name
-from cnnsvc.errors import InternalError, InvalidError, TrainingError
+from cnnsvc.errors import InternalError, InvalidError, TrainingError, UnsupportedError
 from cnnsvc.manifest import ImageShape
 from training.cache import Cache, fill_cache
 from training.catalogue import NamedNetwork, resolve
@@ -30,11 +31,13 @@ def train(
 ) -> Path:
     """Trains on folder/<class>/* and writes models_dir/<name>/<next version>/: its path.
 
-    Raises DatasetError, TrainingError for a network that did not learn, UnsupportedError for an absent device, ExportError,
-    InternalError where the disk fails. Nothing is left in models_dir then, nor after Ctrl-C.
+    Raises DatasetError, TrainingError for a network that did not learn, UnsupportedError for an absent device or an
+    install without TensorFlow, ExportError, InternalError where the disk fails. Nothing is left in models_dir then,
+    nor after Ctrl-C.
     """
     check_model_name(name)
-    _check_writable(models_dir)
+    _check_installed()
+    _check_writable(models_dir / name)
     reporter = reporter or Reporter()
     try:
         trained = learn(folder, name, settings, reporter)
@@ -71,9 +74,10 @@ def check_learned(trained: Trained, settings: TrainSettings, reporter: Reporter)
     least = least_accuracy(trained.validation.labels)
     if found >= least:
         return
+    share = majority_share(trained.validation.labels)
     text = (
         f"the network did not learn: best validation accuracy {found:.3f} in {len(trained.history)} epochs; always"
-        f" naming the largest class gives {majority_share(trained.validation.labels):.3f}, expected at least {least:.3f}."
+        f" naming the largest class gives {share:.3f}, expected at least {least:.3f}."
         f" Try a --learning-rate below {settings.learning_rate:g}, more --epochs, --augment none, another network, and"
         " look whether the images are in the right folders"
     )
@@ -126,11 +130,16 @@ def _export(trained: Trained, models_dir: Path, reporter: Reporter) -> Path:
     return export_bundle(trained, models_dir, on_step=reporter.say)
 
 
-def _check_writable(models_dir: Path) -> None:
+def _check_installed() -> None:
+    if importlib.util.find_spec("tensorflow") is None:
+        raise UnsupportedError("training needs TensorFlow, which is not installed; install the extra cnnsvc[train]")
+
+
+def _check_writable(model_dir: Path) -> None:
     """Better now than after an hour of training."""
-    existing = next(path for path in (models_dir.absolute(), *models_dir.absolute().parents) if path.exists())
+    existing = next(path for path in (model_dir.absolute(), *model_dir.absolute().parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise InvalidError(f"no bundle can be written below {models_dir}: {existing} is not a folder one may write to")
+        raise InvalidError(f"no bundle can be written into {model_dir}: {existing} is not a folder one may write to")
 
 
 def _say_data(listing: Listing, split: Split, reporter: Reporter) -> None:

@@ -37,3 +37,11 @@ def check_images(images_nhwc: Images, expected_hwc: tuple[int, ...]) -> None:
     if images_nhwc.dtype != np.uint8 or images_nhwc.shape[1:] != expected_hwc or not len(images_nhwc):
         expected = ", ".join(map(str, expected_hwc))
         raise EngineError(f"engine got {images_nhwc.dtype} {images_nhwc.shape}; expected uint8 (N, {expected})")
+
+
+def check_scores(scores_nk: Scores, num_images: int) -> None:
+    """Raises EngineError unless there is a row for each image: OpenVINO computes on where shapes do not fit."""
+    if scores_nk.ndim != 2 or len(scores_nk) != num_images:
+        raise EngineError(
+            f"engine answered {num_images} images with {scores_nk.shape}; expected ({num_images}, classes)"
+        )

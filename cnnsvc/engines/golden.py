@@ -54,17 +54,27 @@ def read_golden(folder: Path) -> Golden:
 def check_golden(bundle: Bundle, engine: Engine) -> None:
     """Runs the golden images through pixels and engine. Raises BundleError unless every answer comes out right."""
     golden, manifest, artifact = read_golden(bundle.path), bundle.manifest, engine.artifact
-    if artifact not in golden.scores:
-        raise BundleError(f"{bundle.path} has no golden answers for {artifact}")
-    expected = np.asarray(golden.scores[artifact], np.float32)
+    expected = _golden_scores(bundle, golden, artifact)
     found = np.concatenate([engine.run(_golden_image(bundle, name)[None]) for name in golden.images])
     tolerance = TOLERANCES.get(manifest.artifacts[artifact].precision, DEFAULT_TOLERANCE)
     if wrong := disagreements(expected, found, tolerance):
         first = wrong[0]
         raise BundleError(
-            f"{engine.name} answers {len(wrong)} of {len(golden.images)} golden images of {bundle.path}/{artifact} wrong;"
-            f" {golden.images[first]}: {found[first].tolist()}, expected {expected[first].tolist()} within {tolerance}"
+            f"{engine.name} answers {len(wrong)} of {len(golden.images)} golden images of {bundle.path}/{artifact}"
+            f" wrong; {golden.images[first]}: {found[first].tolist()}, expected {expected[first].tolist()}"
+            f" within {tolerance}"
         )
+
+
+def _golden_scores(bundle: Bundle, golden: Golden, artifact: str) -> Scores:
+    """Float32 (N, K). Raises BundleError unless there is one row an image and one column a class."""
+    rows, num_classes = golden.scores.get(artifact, []), len(bundle.manifest.class_names)
+    if len(rows) != len(golden.images) or any(len(row) != num_classes for row in rows):
+        raise BundleError(
+            f"{bundle.path} has {len(rows)} golden answers for {artifact}; expected one of {num_classes} scores for"
+            f" each of {len(golden.images)} images"
+        )
+    return np.asarray(rows, np.float32)
 
 
 def _golden_image(bundle: Bundle, name: str) -> pixels.Pixels:

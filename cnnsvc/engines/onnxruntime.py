@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnsvc.engines.base import Images, Scores, check_images
+from cnnsvc.engines.base import Images, Scores, check_images, check_scores
 from cnnsvc.engines.runtimes import import_onnxruntime
 from cnnsvc.errors import EngineError
 
@@ -40,6 +40,7 @@ class OnnxruntimeEngine:
             scores: Scores = self._session.run(None, {self._input_name: np.ascontiguousarray(images_nhwc)})[0]
         except Exception as error:  # its exceptions share no base class but Exception
             raise EngineError(f"onnxruntime failed on {self.artifact} with {images_nhwc.shape}: {error}") from error
+        check_scores(scores, len(images_nhwc))
         return scores
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from cnnsvc.engines.base import Images, Scores, check_images
+from cnnsvc.engines.base import Images, Scores, check_images, check_scores
 from cnnsvc.engines.runtimes import import_openvino
 from cnnsvc.errors import EngineError
 
@@ -42,10 +42,11 @@ class OpenvinoEngine:
         """Softmax scores, float32 (N, K), of uint8 (N, H, W, C). Raises EngineError."""
         check_images(images_nhwc, self._image_hwc)
         try:
-            # The result is a view of the request's memory, which the next call overwrites.
-            scores: Scores = self._request().infer({0: np.ascontiguousarray(images_nhwc)}, share_inputs=True)[0].copy()
+            # Outputs are not shared, so the request's next run leaves them alone.
+            scores: Scores = self._request().infer({0: np.ascontiguousarray(images_nhwc)}, share_inputs=True)[0]
         except Exception as error:  # the runtime documents no exception types
             raise EngineError(f"openvino failed on {self.artifact} with {images_nhwc.shape}: {error}") from error
+        check_scores(scores, len(images_nhwc))
         return scores
 
     def close(self) -> None:

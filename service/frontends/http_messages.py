@@ -40,7 +40,7 @@ class ClassifyRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class ScoredClass(msgspec.Struct, frozen=True):
     name: str
-    score: Annotated[float, Meta(description="Softmax probability.", ge=0, le=1)]
+    score: Annotated[float, Meta(description="Softmax probability, 0 to 1.")]
 
 
 class Result(msgspec.Struct, frozen=True):

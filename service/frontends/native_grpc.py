@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import grpc
 
-from cnnsvc.errors import CnnsvcError
+from cnnsvc.errors import CnnsvcError, Kind
 from cnnsvc.pb import classifier_pb2 as pb
 from cnnsvc.pb import classifier_pb2_grpc as pb_grpc
 from service.frontends.status import grpc_status
@@ -62,16 +62,21 @@ class NativeClassifier(pb_grpc.ClassifierServicer):
         context: Context,
         answer: Callable[[ObservedRequest], Awaitable[Response]],
     ) -> Response:
-        """Measures the call and translates what it raises; what nobody expected reaches the caller as fixed text."""
+        """Measures the call and translates what it raises."""
         try:
             with self._metrics.request("grpc", method) as observed:
                 return await answer(observed)
-        except CnnsvcError as error:
-            await context.abort(grpc_status(error.kind), str(error))
-        except Exception:
-            request_id = uuid.uuid4().hex
-            _log.exception("request %s failed", request_id)
-            await context.abort(grpc.StatusCode.INTERNAL, f"internal error; request id {request_id}")
+        except Exception as error:
+            await context.abort(*_refusal(error))
+
+
+def _refusal(error: Exception) -> tuple[grpc.StatusCode, str]:
+    """Status and message; an internal error's own words are for the log."""
+    if isinstance(error, CnnsvcError) and error.kind is not Kind.INTERNAL:
+        return grpc_status(error.kind), str(error)
+    request_id = uuid.uuid4().hex
+    _log.error("request %s failed", request_id, exc_info=error)
+    return grpc.StatusCode.INTERNAL, f"internal error; request id {request_id}"
 
 
 def _query(request: pb.ClassifyRequest, context: Context) -> Query:

@@ -47,6 +47,8 @@ def export_bundle(trained: Trained, models_dir: Path, *, on_step: Callable[[str]
         with _candidates(folder, trained) as candidates:
             on_step(f"proving {len(candidates)} exports on {len(trained.validation.labels)} validation images")
             proof = prove(trained.validation, lambda images: _predict(trained.network, images), candidates)
+            for agreement in proof.agreements:
+                on_step(agreement.describe())
             on_step("recording golden answers")
             _write_answers(folder, trained, candidates)
         on_step("writing the report")

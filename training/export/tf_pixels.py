@@ -91,19 +91,32 @@ def _cosines(size: int) -> NDArray[np.float64]:
 
 
 def _decode_other(image_bytes: Any, channels: int) -> Any:
-    """PNG, GIF (first frame), BMP and WebP as float32 (h, w, C), alpha dropped."""
-    rgb = tf.cond(
-        tf.strings.substr(image_bytes, 0, 2) == b"BM",
-        lambda: _three_channels(tf.io.decode_bmp(image_bytes)),
-        # Always three channels: TensorFlow 2.21 corrupts its heap on an animated WebP when it may choose.
-        lambda: tf.ensure_shape(tf.io.decode_image(image_bytes, channels=3, expand_animations=False), (None, None, 3)),
+    """PNG, GIF (first frame), BMP and still WebP as float32 (h, w, C), alpha dropped."""
+    rgb = tf.case(
+        [
+            (tf.strings.substr(image_bytes, 0, 2) == b"BM", lambda: _rgb(tf.io.decode_bmp(image_bytes))),
+            (_is_still_webp(image_bytes), lambda: _rgb(tf.io.decode_webp(image_bytes)[0])),  # its only frame
+        ],
+        # Always three channels: TensorFlow 2.21 corrupts its heap on an animated WebP when it may choose their number.
+        default=lambda: _rgb(tf.io.decode_image(image_bytes, channels=3, expand_animations=False)),
     )
     image = tf.cast(rgb, tf.float32)
     return image if channels == 3 else tf.round(tf.reduce_sum(image * _GREY_WEIGHTS, axis=-1, keepdims=True))
 
 
-def _three_channels(image: Any) -> Any:
-    """RGB of a BMP file's 1, 3 or 4 channels."""
+def _is_still_webp(image_bytes: Any) -> Any:
+    """Whether this is a WebP file without the animation flag. Source: RFC 9649, 2.7: VP8X, its flags at byte 20."""
+    if not hasattr(tf.io, "decode_webp"):  # new in TensorFlow 2.21
+        return tf.constant(False)
+    is_webp = tf.strings.regex_full_match(tf.strings.substr(image_bytes, 0, 16), r"(?s)RIFF\C{4}WEBPVP8[ LX]")
+    flags = tf.io.decode_raw(tf.strings.substr(image_bytes, 20, 1), tf.uint8)
+    is_extended = tf.strings.substr(image_bytes, 15, 1) == b"X"
+    return is_webp & ~(is_extended & tf.reduce_any(tf.bitwise.bitwise_and(flags, 2) != 0))
+
+
+def _rgb(image: Any) -> Any:
+    """The first three of 3 or 4 channels, or grey three times, as uint8 (h, w, 3)."""
+    image = tf.ensure_shape(image, (None, None, None))
     return tf.cond(tf.shape(image)[-1] >= 3, lambda: image[..., :3], lambda: tf.repeat(image[..., :1], 3, axis=-1))
 
 

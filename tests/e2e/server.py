@@ -1,0 +1,48 @@
+"""A real `cnnsvc serve` process for tests, on ports that the system chooses."""
+
+import contextlib
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_ADDRESSES = re.compile(r"gRPC listens on (\S+), HTTP on (\S+)")
+CNNSVC = Path(sys.executable).with_name("cnnsvc")
+
+
+@dataclass
+class Server:
+    process: subprocess.Popen[str]
+    grpc_address: str = ""
+    http_url: str = ""
+    log: list[str] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def serving(*arguments: object, command: Path = CNNSVC, until: str = " ready") -> Iterator[Server]:
+    """The server once a line of its log ends with `until`; ended on the way out if it still runs."""
+    words = [str(command), "serve", "--grpc-port", "0", "--http-port", "0", *map(str, arguments)]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd="/")
+    server = Server(process)
+    assert process.stderr is not None
+    try:
+        for line in process.stderr:
+            server.log.append(line)
+            if found := _ADDRESSES.search(line):
+                server.grpc_address, server.http_url = found[1], found[2]
+            if line.rstrip().endswith(until):
+                break
+        else:
+            raise AssertionError(f"ended with {process.wait()}: {''.join(server.log)}")
+        reader = threading.Thread(target=server.log.extend, args=(process.stderr,))
+        reader.start()
+        yield server
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.wait(timeout=60)
+    reader.join()
+    process.stderr.close()

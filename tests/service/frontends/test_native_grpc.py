@@ -1,0 +1,126 @@
+"""The native gRPC service: messages, statuses, deadlines, limits."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import pytest
+import pytest_asyncio
+from grpc_health.v1 import health
+from prometheus_client import CollectorRegistry
+
+from cnnsvc.model import ModelOptions
+from cnnsvc.pb import classifier_pb2 as pb
+from cnnsvc.pb import classifier_pb2_grpc as pb_grpc
+from service.frontends.grpc_server import bind_grpc, build_grpc_server
+from service.frontends.native_grpc import NativeClassifier
+from service.metrics import Metrics
+from service.predictor import Predictor, PredictorLimits
+from service.registry import Registry
+from tests.bundles import CLASS_NAMES, write_bundle
+from tests.encoded import encode
+
+BODY_LIMIT_BYTES = 200_000
+
+
+class Door:
+    def __init__(self) -> None:
+        self.prometheus = CollectorRegistry()
+        metrics = Metrics(self.prometheus, version="0")
+        self.registry = Registry(ModelOptions(), metrics)
+        self.predictor = Predictor(self.registry, PredictorLimits(8, 4, 10_000, 1))
+        classifier = NativeClassifier(self.predictor, self.registry, metrics)
+        self.server = build_grpc_server(classifier, health.aio.HealthServicer(), body_limit_bytes=BODY_LIMIT_BYTES)
+        port = bind_grpc(self.server, "127.0.0.1", 0)
+        self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
+        self.stub = pb_grpc.ClassifierStub(self.channel)
+
+    def num_calls(self, method: str, code: str, *, answered: bool) -> float | None:
+        model, version = ("flowers", "1") if answered else ("", "")
+        labels = {"protocol": "grpc", "method": method, "model": model, "version": version, "code": code}
+        return self.prometheus.get_sample_value("cnnsvc_request_duration_seconds_count", labels)
+
+
+@pytest_asyncio.fixture
+async def door(tmp_path: Path) -> AsyncIterator[Door]:
+    door = Door()
+    await door.registry.load_bundle(write_bundle(tmp_path))
+    await door.server.start()
+    yield door
+    await door.channel.close()
+    await door.server.stop(None)
+    door.predictor.close()
+    door.registry.close()
+
+
+async def test_one_and_many_images(door: Door) -> None:
+    """Each image has its result, in order, with the model that answered and the time it took."""
+    images = [encode("PNG", seed=seed) for seed in range(4)]
+    together = await door.stub.Classify(pb.ClassifyRequest(images=images))
+    alone = [await door.stub.Classify(pb.ClassifyRequest(images=[image])) for image in images]
+    assert list(together.results) == [answer.results[0] for answer in alone]
+    assert (together.model, together.version) == ("flowers", 1)
+    assert together.timings.total_ms > together.timings.inference_ms > 0
+    assert {scored.name for scored in together.results[0].classes} == set(CLASS_NAMES)
+    assert door.num_calls("classify", "ok", answered=True) == 5
+
+
+async def test_models_are_described(door: Door) -> None:
+    """The list holds what GetModel answers, by name and version or by neither."""
+    (listed,) = (await door.stub.ListModels(pb.ListModelsRequest())).models
+    assert listed == await door.stub.GetModel(pb.GetModelRequest())
+    assert listed == await door.stub.GetModel(pb.GetModelRequest(model="flowers", version=1))
+    assert list(listed.class_names) == CLASS_NAMES
+    assert (listed.image_height, listed.image_width, listed.image_channels) == (24, 32, 3)
+    assert (listed.engine, listed.artifact, listed.is_default) == ("openvino", "model.onnx", True)
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "kind", "details"),
+    [
+        (pb.ClassifyRequest(), "INVALID_ARGUMENT", "invalid", "has no image"),
+        (pb.ClassifyRequest(images=[b"hello"]), "INVALID_ARGUMENT", "invalid", "not an image: 5 bytes"),
+        (pb.ClassifyRequest(images=[b""]), "INVALID_ARGUMENT", "invalid", "empty"),
+        (pb.ClassifyRequest(images=[b"x"], model="roses"), "NOT_FOUND", "not_found", "served are flowers"),
+        (pb.ClassifyRequest(images=[b"x"], version=-1), "NOT_FOUND", "not_found", "version -1"),
+        (pb.ClassifyRequest(images=[b"x"], top_k=0), "INVALID_ARGUMENT", "invalid", "top_k is 0; allowed are 1 to 3"),
+        (pb.ClassifyRequest(images=[b"x"] * 5), "INVALID_ARGUMENT", "too_large", "has 5 images; allowed are 4"),
+    ],
+)
+async def test_refusals(door: Door, request_: pb.ClassifyRequest, status: str, kind: str, details: str) -> None:
+    """A wrong call gets its status, a message that says what came and what is allowed, and is counted by kind."""
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await door.stub.Classify(request_)
+    assert refused.value.code().name == status
+    assert details in str(refused.value.details())
+    assert door.num_calls("classify", kind, answered=False) == 1
+
+
+async def test_a_message_over_the_limit_is_refused(door: Door) -> None:
+    """gRPC itself refuses it as RESOURCE_EXHAUSTED with both sizes, and the next call is served."""
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await door.stub.Classify(pb.ClassifyRequest(images=[b"x" * BODY_LIMIT_BYTES]))
+    assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert str(BODY_LIMIT_BYTES) in str(refused.value.details())
+    assert await door.stub.Classify(pb.ClassifyRequest(images=[encode("PNG")]))
+
+
+async def test_an_expired_deadline_costs_nothing(door: Door) -> None:
+    """A call whose deadline passes is DEADLINE_EXCEEDED and leaves nothing behind."""
+    with pytest.raises(grpc.aio.AioRpcError) as late:
+        await door.stub.Classify(pb.ClassifyRequest(images=[encode("PNG")] * 4), timeout=1e-6)
+    assert late.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert len((await door.stub.Classify(pb.ClassifyRequest(images=[encode("PNG")] * 4))).results) == 4
+
+
+async def test_what_nobody_expected_is_not_shown(door: Door, caplog: pytest.LogCaptureFixture) -> None:
+    """An unexpected exception answers fixed text with a request id; the traceback is in the log under that id."""
+    door.predictor.close()  # its threads are gone, so the next call fails in a way no caller can cause
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await door.stub.Classify(pb.ClassifyRequest(images=[encode("PNG")]))
+    assert failed.value.code() == grpc.StatusCode.INTERNAL
+    text, _, request_id = str(failed.value.details()).rpartition(" ")
+    assert text == "internal error; request id"
+    assert request_id in caplog.text
+    assert "Traceback" in caplog.text
+    assert door.num_calls("classify", "internal", answered=False) == 1

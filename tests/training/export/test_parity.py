@@ -1,0 +1,203 @@
+"""The proof's arithmetic, with functions in place of networks."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from cnnsvc.engines.base import Images, Scores
+from cnnsvc.errors import ExportError, ImageError
+from training.export.parity import BATCH_SIZE, Agreement, Candidate, artifacts_of, baseline_of, prove
+from training.trained import Labelled
+
+NUM_CLASSES = 3
+
+
+def split(folder: Path, num_images: int) -> Labelled:
+    """Grey images of values 0, 1, 2, …, each with a file that holds its value; the class is the value modulo three."""
+    values = np.arange(num_images, dtype=np.uint8)
+    files = [folder / f"{value}.bin" for value in values]
+    for file, value in zip(files, values, strict=True):
+        file.write_bytes(bytes([value]))
+    return Labelled(files, np.tile(values[:, None, None, None], (1, 2, 2, 1)), (values % NUM_CLASSES).astype(np.int32))
+
+
+def certain(values: NDArray[Any], shift: float = 0.0) -> Scores:
+    """0.9 for the right class, minus the shift, which goes to the next one."""
+    scores = np.full((len(values), NUM_CLASSES), 0.05, np.float32)
+    rows = np.arange(len(values))
+    scores[rows, values % NUM_CLASSES] = 0.9 - shift
+    scores[rows, (values + 1) % NUM_CLASSES] += shift
+    return scores
+
+
+def reference(images_nhwc: Images) -> Scores:
+    return certain(images_nhwc[:, 0, 0, 0].astype(int))
+
+
+def wrong_about(values: set[int]) -> Callable[[Any], Scores]:
+    """As certain as the reference, of the next class for these images; takes pixels and files alike."""
+
+    def run(given: Any) -> Scores:
+        found = np.array([one[0] if isinstance(one, bytes) else one[0, 0, 0] for one in given], int)
+        return certain(found + np.isin(found, list(values)))
+
+    return run
+
+
+def candidate(takes: Literal["pixels", "files"], run: Callable[[Any], Scores]) -> Candidate:
+    return Candidate("model.onnx" if takes == "pixels" else "saved_model/serving_bytes", "openvino", takes, run)
+
+
+def test_a_faithful_artifact(tmp_path: Path) -> None:
+    """Agreement everywhere is 1, the difference 0, the accuracy the network's own."""
+    proof = prove(split(tmp_path, 70), reference, [candidate("pixels", reference)])
+    (artifact,) = artifacts_of(proof.agreements).values()
+    assert (artifact.num_images, artifact.accuracy, artifact.top1_agreement) == (70, 1.0, 1.0)
+    assert artifact.max_difference == 0
+    assert artifact.precision == "float32"
+
+
+def test_the_largest_difference(tmp_path: Path) -> None:
+    """The largest difference of a single probability is found wherever it is."""
+
+    def shifted(images_nhwc: Images) -> Scores:
+        values = images_nhwc[:, 0, 0, 0].astype(int)
+        return np.array(np.where((values == 41)[:, None], certain(values, 0.25), certain(values)), np.float32)
+
+    (agreement,) = prove(split(tmp_path, 70), reference, [candidate("pixels", shifted)]).agreements
+    assert agreement.max_difference == pytest.approx(0.25)
+    assert agreement.num_same == 70
+
+
+def test_batches_are_bounded_and_in_order(tmp_path: Path) -> None:
+    """No call gets more than a batch, and the scores come back in the order of the split."""
+    sizes: list[int] = []
+
+    def counting(images_nhwc: Images) -> Scores:
+        sizes.append(len(images_nhwc))
+        return reference(images_nhwc)
+
+    proof = prove(split(tmp_path, 70), counting, [])
+    assert sizes == [BATCH_SIZE, BATCH_SIZE, 70 - 2 * BATCH_SIZE]
+    np.testing.assert_array_equal(proof.scores_nk.argmax(axis=1), np.arange(70) % NUM_CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("takes", "num_images", "num_wrong", "is_accepted"),
+    [
+        ("pixels", 200, 1, False),
+        ("files", 20, 1, True),
+        ("files", 20, 2, False),
+        ("files", 66, 2, False),
+        ("files", 67, 2, True),
+        ("files", 200, 6, True),
+        ("files", 200, 7, False),
+    ],
+)
+def test_how_many_may_disagree(
+    takes: Literal["pixels", "files"], num_images: int, num_wrong: int, is_accepted: bool, tmp_path: Path
+) -> None:
+    """Of pixels 0.1 % may disagree, of files 3 % and always one; the error gives the figures."""
+    candidates = [candidate(takes, wrong_about(set(range(num_wrong))))]
+    if is_accepted:
+        (agreement,) = prove(split(tmp_path, num_images), reference, candidates).agreements
+        assert agreement.num_disagreeing == num_wrong
+    else:
+        with pytest.raises(ExportError, match=f"openvino: {num_wrong} of {num_images} images disagree"):
+            prove(split(tmp_path, num_images), reference, candidates)
+
+
+@pytest.mark.parametrize(("num_images", "num_allowed"), [(999, 0), (1000, 1), (1999, 1), (2000, 2)])
+def test_one_in_a_thousand(num_images: int, num_allowed: int) -> None:
+    """The share allowed to tensor artifacts is rounded down to whole images."""
+    assert Agreement("model.onnx", "openvino", "pixels", num_images=num_images).num_allowed == num_allowed
+
+
+@pytest.mark.parametrize(("margin", "is_near_tie"), [(0.0009, True), (0.0011, False)])
+def test_near_ties(margin: float, is_near_tie: bool) -> None:
+    """Another best class is forgiven where the network itself scores the two within 1e-3; it is counted apart."""
+    agreement = Agreement("model.onnx", "openvino", "pixels")
+    expected = np.array([[0.4 + margin, 0.4, 0.2 - margin]], np.float32)
+    agreement.add(expected, expected[:, [1, 0, 2]], np.zeros(1, np.int32))
+    assert (agreement.num_same, agreement.num_near_ties, agreement.num_disagreeing) == (
+        0,
+        int(is_near_tie),
+        int(not is_near_tie),
+    )
+
+
+def test_a_tie_between_other_classes_is_not_forgiven() -> None:
+    """What counts is the class that was chosen, not whether any two classes are close."""
+    agreement = Agreement("model.onnx", "openvino", "pixels")
+    expected = np.array([[0.45, 0.4499, 0.1001]], np.float32)
+    agreement.add(expected, expected[:, [2, 1, 0]] + np.array([0, -0.2, 0], np.float32), np.zeros(1, np.int32))
+    assert agreement.num_disagreeing == 1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("takes", ["pixels", "files"])
+def test_answers_that_are_not_finite(takes: Literal["pixels", "files"], value: float, tmp_path: Path) -> None:
+    """A single score that is no number fails the export, whatever share would be allowed."""
+
+    def run(given: Any) -> Scores:
+        scores = wrong_about(set())(given)
+        scores[0, 0] = value
+        return scores
+
+    with pytest.raises(ExportError, match="largest difference inf"):
+        prove(split(tmp_path, 40), reference, [candidate(takes, run)])
+
+
+def test_a_network_that_is_not_finite(tmp_path: Path) -> None:
+    """A trained network that answers NaN is not exported; the error names a file."""
+    with pytest.raises(ExportError, match=r"not finite on .*0\.bin"):
+        prove(split(tmp_path, 3), lambda images_nhwc: reference(images_nhwc) * np.float32(np.nan), [])
+
+
+def test_files_that_cannot_be_decoded(tmp_path: Path) -> None:
+    """Files that one decoder refuses are counted apart and cost only themselves, not their batch."""
+
+    def run(files: list[bytes]) -> Scores:
+        if any(file[0] in (5, 6, 69) for file in files):
+            raise ImageError("no")
+        return wrong_about({7})(files)
+
+    (agreement,) = prove(split(tmp_path, 70), reference, [candidate("files", run)]).agreements
+    assert (agreement.num_images, agreement.num_same, agreement.num_undecodable) == (67, 66, 3)
+    assert "3 not decodable" in agreement.describe()
+
+
+def test_an_artifact_that_ran_on_nothing(tmp_path: Path) -> None:
+    """An artifact that could decode no file has no figures and is not in the manifest."""
+
+    def refuse(files: list[bytes]) -> Scores:
+        raise ImageError("no")
+
+    proof = prove(split(tmp_path, 3), reference, [candidate("files", refuse)])
+    assert artifacts_of(proof.agreements) == {}
+
+
+def test_the_worst_engine_counts() -> None:
+    """An artifact that several engines run has the worst figure of each kind in the manifest."""
+    agreements = [
+        Agreement("model.onnx", "openvino", "pixels", 10, num_correct=8, num_same=10, max_difference=0.1),
+        Agreement("model.onnx", "onnxruntime", "pixels", 10, num_correct=9, num_same=9, max_difference=0.01),
+    ]
+    artifact = artifacts_of(agreements)["model.onnx"]
+    assert (artifact.accuracy, artifact.top1_agreement, artifact.max_difference) == (0.8, 0.9, 0.1)
+
+
+def test_the_baseline(tmp_path: Path) -> None:
+    """Class shares, confidences in ten bins and channel means describe the split as the network sees it."""
+    baseline = baseline_of(
+        np.array([[0.95, 0.05, 0.0], [1.0, 0.0, 0.0], [0.3, 0.35, 0.35], [0.2, 0.2, 0.6]], np.float32),
+        np.array([10.5, 20.0, 30.0]),
+    )
+    assert baseline.class_shares == [0.5, 0.25, 0.25]
+    assert baseline.confidence_histogram == [0, 0, 0, 1, 0, 0, 1, 0, 0, 2]
+    assert baseline.channel_means == [10.5, 20.0, 30.0]
+    assert prove(split(tmp_path, 40), reference, []).baseline.channel_means == [19.5]

@@ -1,0 +1,94 @@
+"""A short training on shapes, as several tests need it; also a program, for what must happen in a process of its own.
+
+`python -m tests.training.runs MODE FOLDER`: `deterministic` prints the hash of the weights it trained, `two_devices`
+trains under a strategy over two logical CPU devices and prints how well.
+"""
+
+import hashlib
+import io
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from cnnsvc.manifest import ImageShape
+from training.cache import Cache, fill_cache
+from training.dataset import scan, split_like_keras
+from training.device import Device
+from training.fit import Fitted, fit
+from training.network import build_network
+from training.notation import parse
+from training.progress import Reporter
+from training.settings import TrainSettings
+
+IMAGE = ImageShape(16, 16, 3)
+QUICK = TrainSettings(
+    arch="C: 4n d20% D: 8nR",
+    epochs=3,
+    batch_size=8,
+    learning_rate=0.02,
+    warmup_epochs=0.5,
+    image_size=16,
+    augment="none",
+    device="cpu",
+)
+
+
+def quiet_reporter() -> Reporter:
+    return Reporter(Console(file=io.StringIO()))
+
+
+def shapes_cache(folder: Path) -> Cache:
+    """The images of `tests.images.write_image_folder`, decoded at 16x16."""
+    listing = scan(folder)
+    split = split_like_keras(listing, QUICK.validation_split, QUICK.seed)
+    return fill_cache(listing, split, IMAGE, limit_mib=64, reporter=quiet_reporter())
+
+
+def new_network(settings: TrainSettings, num_classes: int = 3) -> Any:
+    return build_network(parse(settings.arch or ""), IMAGE, num_classes, seed=settings.seed)
+
+
+def quick_fit(
+    cache: Cache, settings: TrainSettings = QUICK, device: Device | None = None, reporter: Reporter | None = None
+) -> Fitted:
+    return fit(
+        lambda: new_network(settings),
+        IMAGE,
+        cache.training,
+        cache.validation,
+        settings,
+        device or Device("CPU"),
+        reporter or quiet_reporter(),
+    )
+
+
+def weights_hash(fitted: Fitted) -> str:
+    return hashlib.sha256(b"".join(weight.tobytes() for weight in fitted.weights)).hexdigest()
+
+
+def _train_deterministically(folder: Path) -> None:
+    from training.tensorflow_backend import choose_device
+
+    settings = replace(QUICK, deterministic=True, augment="full", class_weights="balanced", epochs=2)
+    fitted = quick_fit(shapes_cache(folder), settings, choose_device(settings))
+    sys.stdout.write(weights_hash(fitted) + "\n")
+
+
+def _train_on_two_devices(folder: Path) -> None:
+    import tensorflow as tf
+
+    from training.tensorflow_backend import several_devices
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    device = several_devices(["CPU:0", "CPU:1"], "logical CPUs", "float32")
+    fitted = quick_fit(shapes_cache(folder), QUICK, device)
+    best = fitted.history[fitted.best_epoch - 1]
+    sys.stdout.write(f"{device.description}\n{best.validation_accuracy}\n{best.training_loss}\n")
+
+
+if __name__ == "__main__":
+    {"deterministic": _train_deterministically, "two_devices": _train_on_two_devices}[sys.argv[1]](Path(sys.argv[2]))

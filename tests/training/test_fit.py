@@ -1,0 +1,117 @@
+"""training/fit.py: learning, the best epoch, and the ways a fit ends early."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from cnnsvc.errors import TrainingError
+from tests.images import write_image_folder
+from training.cache import Cache
+from training.device import Device
+from training.evaluate import accuracy, predict_scores
+from training.progress import Reporter
+from training.trained import EpochRecord
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
+    """Three classes, 25 images to train on and 8 to validate: the last batches are partial."""
+    from tests.training.runs import shapes_cache
+
+    folder = tmp_path_factory.mktemp("shapes") / "data"
+    write_image_folder(folder, 3, 11, 16)
+    return shapes_cache(folder)
+
+
+def test_a_small_network_learns_and_its_best_epoch_comes_out(cache: Cache) -> None:
+    """Coloured shapes are learned, and the weights handed out give the best epoch's accuracy, not the last one's."""
+    from tests.training.runs import QUICK, new_network, quick_fit
+
+    out = io.StringIO()
+    settings = replace(QUICK, augment="light", class_weights="balanced", epochs=6)
+    fitted = quick_fit(cache, settings, reporter=Reporter(Console(file=out)))
+    best = fitted.history[fitted.best_epoch - 1]
+    assert best.validation_accuracy == max(record.validation_accuracy for record in fitted.history) > 0.6
+    assert [record.epoch for record in fitted.history] == [1, 2, 3, 4, 5, 6]
+    network = new_network(settings)
+    network.set_weights(fitted.weights)
+    scores = predict_scores(network, cache.validation.images_nhwc)
+    assert scores.dtype == np.float32
+    assert accuracy(scores, cache.validation.labels) == best.validation_accuracy
+    assert out.getvalue().count("\n") == 6
+    assert "epoch 6/6" in out.getvalue()
+
+
+def test_patience_ends_a_run_that_gets_no_better(cache: Cache) -> None:
+    """Without a better validation accuracy the run stops after as many epochs as patience says; 0 never stops."""
+    from tests.training.runs import QUICK, quick_fit
+
+    still = replace(QUICK, learning_rate=1e-7, epochs=4, patience=1, arch="C: 2 D: 4R")
+    assert len(quick_fit(cache, still).history) == 2
+    assert len(quick_fit(cache, replace(still, patience=0)).history) == 4
+
+
+def test_a_loss_that_is_no_number_stops_the_run(cache: Cache) -> None:
+    """The error names epoch and step and what to change."""
+    from tests.training.runs import IMAGE, QUICK, quiet_reporter
+    from training.fit import fit
+
+    def build_broken():  # type: ignore[no-untyped-def]  # a Keras model, which has no types
+        from tests.training.runs import new_network
+
+        network = new_network(QUICK)
+        network.set_weights([np.full_like(weight, np.nan) for weight in network.get_weights()])
+        return network
+
+    with pytest.raises(TrainingError, match=r"loss became nan in epoch 1, step 1; try a --learning-rate below 0\.02"):
+        fit(build_broken, IMAGE, cache.training, cache.validation, QUICK, Device("CPU"), quiet_reporter())
+
+
+def test_mixed_precision_trains_and_its_weights_stay_float32(cache: Cache) -> None:
+    """The policy holds for the fit alone; weights and scores are float32."""
+    import keras
+
+    from tests.training.runs import QUICK, quick_fit
+
+    fitted = quick_fit(cache, replace(QUICK, epochs=1), Device("CPU", dtype_policy="mixed_bfloat16"))
+    assert {weight.dtype for weight in fitted.weights} == {np.dtype(np.float32)}
+    assert keras.config.dtype_policy().name == "float32"
+    assert np.isfinite(fitted.history[0].training_loss)
+
+
+def test_better_is_more_accurate_then_of_lower_loss() -> None:
+    """Of two epochs equally accurate the one with the lower validation loss is kept; of equals, neither is better."""
+    from training.fit import is_better
+
+    one = EpochRecord(1, 0, 0, validation_loss=0.5, validation_accuracy=0.8, images_per_second=1, seconds=1)
+    assert is_better(replace(one, validation_loss=0.4), one)
+    assert is_better(replace(one, validation_loss=9, validation_accuracy=0.9), one)
+    assert not is_better(one, one)
+
+
+def test_balanced_weights_make_classes_equal() -> None:
+    """Each class has the same weight in all, and an image weighs 1 on average."""
+    from training.fit import class_weights
+
+    labels = np.asarray([0] * 6 + [1] * 2, np.int32)
+    assert class_weights("balanced", labels) == pytest.approx({0: 8 / 12, 1: 2.0})
+    assert class_weights("none", labels) is None
+
+
+@pytest.mark.parametrize("warmup_epochs", [0.0, 2.0, 50.0])
+def test_the_learning_rate_climbs_and_falls(warmup_epochs: float) -> None:
+    """It never starts at 0 nor passes the setting, and a warm-up longer than the run only climbs."""
+    from training.fit import learning_rates
+    from training.settings import TrainSettings
+
+    schedule = learning_rates(TrainSettings(warmup_epochs=warmup_epochs, epochs=10, learning_rate=0.01), num_steps=5)
+    rates = [float(schedule(step)) for step in range(50)]
+    peak = int(np.argmax(rates))
+    assert 0 < rates[0] <= max(rates) <= 0.01 + 1e-9
+    assert peak == min(round(warmup_epochs * 5), 49)
+    assert all(a > b for a, b in zip(rates[peak:], rates[peak + 1 :], strict=False))

@@ -1,0 +1,124 @@
+"""The report: every figure as JSON, and pictures that can be drawn for any training."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnnsvc.engines.base import Scores
+from cnnsvc.manifest import ImageShape
+from training.evaluate import class_qualities, confusion_matrix
+from training.report import classes_figure, confusion_figure, curves_figure, write_report
+from training.trained import EpochRecord, Labelled, Trained
+
+HISTORY = [EpochRecord(epoch, 2 / epoch, epoch / 10, 2.5 / epoch, epoch / 12, 120.0, 3.5) for epoch in range(1, 8)]
+LABELS = np.array([0, 0, 0, 1, 1, 2], np.int32)
+PREDICTED = np.array([0, 0, 1, 1, 1, 0])
+
+
+def scores_of(predicted: np.ndarray[Any, np.dtype[np.int64]], num_classes: int) -> Scores:
+    return np.eye(num_classes, dtype=np.float32)[predicted]
+
+
+def training(class_names: list[str]) -> Trained:
+    """A finished training without its network, which a report does not touch."""
+    return Trained(
+        name="flowers",
+        network=None,
+        network_name="26",
+        notation="C: 16 16 32 32 D: 16R",
+        class_names=class_names,
+        image=ImageShape(180, 160, 3),
+        validation=Labelled([], np.zeros((0, 1, 1, 3), np.uint8), LABELS),
+        history=HISTORY,
+        best_epoch=5,
+        facts={"settings": {"seed": 100}, "unreadable": ["a.jpg"]},
+    )
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Path:
+    trained = training(["daisy", "rose", "tulip"])
+    write_report(tmp_path, trained, scores_of(PREDICTED, 3), {"agreements": [{"engine": "openvino"}]})
+    return tmp_path / "report"
+
+
+def test_every_figure_is_in_the_json(report: Path) -> None:
+    """History, chosen epoch, accuracy, confusions, classes, the proof's figures and the training's facts."""
+    metrics = json.loads((report / "metrics.json").read_text())
+    assert metrics["name"] == "flowers"
+    assert metrics["network"] == {"name": "26", "notation": "C: 16 16 32 32 D: 16R"}
+    assert metrics["image"] == {"height": 180, "width": 160, "channels": 3}
+    assert metrics["best_epoch"] == 5
+    assert [record["validation_accuracy"] for record in metrics["history"]] == [epoch / 12 for epoch in range(1, 8)]
+    assert metrics["num_validation_images"] == 6
+    assert metrics["validation_accuracy"] == pytest.approx(4 / 6)
+    assert metrics["confusion"] == [[2, 1, 0], [0, 2, 0], [1, 0, 0]]
+    assert [(one["name"], one["num_right"]) for one in metrics["classes"]] == [("daisy", 2), ("rose", 2), ("tulip", 0)]
+    assert metrics["classes"][1]["precision"] == pytest.approx(2 / 3)
+    assert metrics["export"] == {"agreements": [{"engine": "openvino"}]}
+    assert metrics["training"]["unreadable"] == ["a.jpg"]
+
+
+@pytest.mark.parametrize("name", ["curves", "confusion", "classes"])
+def test_the_pictures_can_be_opened(report: Path, name: str) -> None:
+    """Each picture is a PNG with something drawn on it."""
+    with Image.open(report / f"{name}.png") as picture:
+        assert picture.format == "PNG"
+        assert np.asarray(picture.convert("L")).std() > 1
+
+
+def test_the_curves_mark_the_chosen_epoch() -> None:
+    """Both pictures of the curves show both splits and a line at the epoch that was exported."""
+    figure = curves_figure(HISTORY, best_epoch=5)
+    for axes, quantity in zip(figure.axes, ("accuracy", "loss"), strict=True):
+        assert [line.get_label() for line in axes.lines] == ["training", "validation", "exported: epoch 5"]
+        assert list(axes.lines[2].get_xdata()) == [5, 5]
+        assert list(axes.lines[1].get_ydata()) == [getattr(one, f"validation_{quantity}") for one in HISTORY]
+
+
+def test_one_epoch() -> None:
+    """A training of a single epoch has curves too."""
+    assert len(curves_figure(HISTORY[:1], best_epoch=1).axes) == 2
+
+
+def test_the_confusions_are_counted() -> None:
+    """Every cell shows its count: classes downwards, predictions to the right."""
+    figure = confusion_figure(confusion_matrix(scores_of(PREDICTED, 3), LABELS), ["a", "b", "c"])
+    cells = {text.get_position(): text.get_text() for text in figure.axes[0].texts}
+    assert cells[1, 0] == "1"  # one image of the first class was given the second
+    assert cells[0, 2] == "1"
+    assert len(cells) == 9
+
+
+def test_the_table_of_classes() -> None:
+    """The table has a row a class, the worst first."""
+    qualities = class_qualities(confusion_matrix(scores_of(PREDICTED, 3), LABELS), ["a", "b", "c"])
+    (table,) = classes_figure(qualities).axes[0].tables
+    cells = {place: cell.get_text().get_text() for place, cell in table.get_celld().items()}
+    assert [cells[0, column] for column in range(7)] == [
+        *("class", "images", "predicted", "right", "precision", "recall", "F1")
+    ]
+    assert [cells[row, 0] for row in (1, 2, 3)] == ["c", "a", "b"]
+    assert [cells[3, column] for column in range(1, 7)] == ["2", "3", "2", "0.667", "1.000", "0.800"]
+
+
+def test_many_classes(tmp_path: Path) -> None:
+    """A thousand classes make pictures of a sensible size; the JSON has all of them."""
+    num_classes = 1000
+    trained = training([f"class {index}" for index in range(num_classes)])
+    write_report(tmp_path, trained, scores_of(PREDICTED, num_classes), {})
+    assert len(json.loads((tmp_path / "report" / "metrics.json").read_text())["classes"]) == num_classes
+    for name in ("confusion", "classes"):
+        with Image.open(tmp_path / "report" / f"{name}.png") as picture:
+            assert max(picture.size) < 3000
+
+
+def test_names_that_matplotlib_would_misread(tmp_path: Path) -> None:
+    """Dollar signs, long names and other scripts are printed as they are or cut, without an error or a warning."""
+    names = ["$1 or $2$", "バラ", "a rather long name of a class that goes on and on"]
+    write_report(tmp_path, training(names), scores_of(PREDICTED, 3), {})
+    assert json.loads((tmp_path / "report" / "metrics.json").read_text())["class_names"] == names
