@@ -19,7 +19,9 @@ def scene(height: int = 60, width: int = 80, seed: int = 0) -> NDArray[np.uint8]
     return image.astype(np.uint8)
 
 
-def encode(image_format: str, image: NDArray[np.uint8] | None = None, *, seed: int = 0, **options: Any) -> bytes:
+def encode(
+    image_format: str, image: NDArray[np.unsignedinteger] | None = None, *, seed: int = 0, **options: Any
+) -> bytes:
     """The image (a scene by default) in a format that Pillow writes; options are Pillow's."""
     stream = io.BytesIO()
     Image.fromarray(scene(seed=seed) if image is None else image).save(stream, image_format, **options)

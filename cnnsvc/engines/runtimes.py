@@ -11,8 +11,8 @@ from typing import Any, Final
 from cnnsvc.errors import UnsupportedError
 
 _OPENVINO_REPORTERS: Final = ("openvino.tools.ovc", "openvino_telemetry")
-# ONNX Runtime reads the first since 1.32, the second before; both only while its library is being loaded.
-_ONNXRUNTIME_SWITCHES: Final = ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED")
+# Read once, while its library is being loaded; its disable_telemetry_events() comes too late for the device id.
+_ONNXRUNTIME_SWITCH: Final = "ORT_DISABLE_TELEMETRY"
 
 
 def import_openvino() -> Any:
@@ -29,8 +29,7 @@ def import_openvino() -> Any:
 
 def import_onnxruntime() -> Any:
     """The module onnxruntime, its telemetry never started. Raises UnsupportedError where it is absent."""
-    for switch in _ONNXRUNTIME_SWITCHES:
-        os.environ.setdefault(switch, "1")
+    os.environ[_ONNXRUNTIME_SWITCH] = "1"
     try:
         import onnxruntime
     except ImportError as error:

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,10 +22,12 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(*arguments: object, command: Path = CNNSVC, until: str = " ready") -> Iterator[Server]:
+def serving(
+    *arguments: object, command: Sequence[str | Path] = (CNNSVC,), until: str = " ready", cwd: Path | None = None
+) -> Iterator[Server]:
     """The server once a line of its log ends with `until`; ended on the way out if it still runs."""
-    words = [str(command), "serve", "--grpc-port", "0", "--http-port", "0", *map(str, arguments)]
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd="/")
+    words = [*map(str, command), "serve", "--grpc-port", "0", "--http-port", "0", *map(str, arguments)]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=cwd)
     server = Server(process)
     assert process.stderr is not None
     try:

@@ -40,8 +40,11 @@ def tiny_network(channels: int = 3, num_classes: int = 3, *, seed: int = 0) -> k
 
 
 def finished_training(folder: Path, *, channels: int = 3, images_per_class: int = 8, name: str = "shapes") -> Trained:
-    """A tiny network with a validation split of generated JPEGs, which it need not classify well."""
-    class_names = write_image_folder(folder, 3, images_per_class, 40, extension=".jpg")
+    """A tiny network with a validation split of generated JPEGs, which it need not classify well.
+
+    They are twice as large as it wants them, a scale that TensorFlow's decoder has too.
+    """
+    class_names = write_image_folder(folder, 3, images_per_class, 2 * SIZE, extension=".jpg")
     files = sorted(folder.rglob("*.jpg"))
     return Trained(
         name=name,
