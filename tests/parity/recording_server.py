@@ -31,6 +31,7 @@ class RecordingEngine:
 
 def main() -> None:
     record = Path(sys.argv.pop(1))
+
     def load_recording(*arguments: Any, **options: Any) -> Engine:
         return RecordingEngine(load_engine(*arguments, **options), record)
 
