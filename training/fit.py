@@ -51,9 +51,7 @@ def fit(
             network = build()
             trainee = augmented(network, image, settings.augment, seed=settings.seed)
             trainee.compile(
-                optimizer=keras.optimizers.Adam(
-                    learning_rates(settings, num_steps=len(feed)), clipnorm=settings.clip_norm or None
-                ),
+                optimizer=keras.optimizers.Adam(learning_rates(settings, num_steps=len(feed))),
                 loss="sparse_categorical_crossentropy",
                 metrics=["accuracy"],
                 jit_compile=device.jit_compile,

@@ -28,16 +28,15 @@ class TrainSettings:
     arch: Annotated[str | None, setting("Network by its notation, 'C: … D: …', instead of --model.")] = None
 
     # The recipe. Why not Keras' defaults: with them the dense layer of network 26 dies in the first epoch.
-    epochs: Annotated[int, setting("Most epochs to train.", min=1, max=10_000)] = 25
+    epochs: Annotated[int, setting("Most epochs to train.", min=1, max=10_000)] = 20
     batch_size: Annotated[int, setting("Images a training step, all devices together.", min=1, max=4096)] = 30
-    learning_rate: Annotated[float, setting("Highest learning rate of Adam.", min=1e-7, max=1.0)] = 1e-3
+    learning_rate: Annotated[float, setting("Highest learning rate of Adam.", min=1e-7, max=1.0)] = 2e-3
     warmup_epochs: Annotated[
         float, setting("Epochs in which the learning rate climbs from 0; a cosine to 0 follows.", min=0, max=1000)
-    ] = 2.0
-    clip_norm: Annotated[float, setting("Largest norm of one weight's gradient; 0 = no limit.", min=0, max=1e6)] = 1.0
+    ] = 1.0
     patience: Annotated[
         int, setting("Epochs without a better validation accuracy before stopping; 0 = never.", min=0, max=10_000)
-    ] = 10
+    ] = 0
     augment: Annotated[
         Augmentation, setting("Random changes to training images: light = flip, rotation, zoom; full = all.")
     ] = "light"

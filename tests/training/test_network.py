@@ -60,7 +60,16 @@ def test_shapes_equal_keras(keras: Any, architecture: Architecture, image: Image
         num_trainable = sum(int(np.prod(weight.shape)) for weight in layer.trainable_weights)
         assert (num_trainable, layer.count_params()) == (expected.num_trainable, expected.num_parameters), expected.name
     unlisted = {layer.name for layer in network.layers} - {expected.name for expected in shape.layers}
-    assert all(name in ("image", "rescaling") or name.endswith("_relu") for name in unlisted)
+    assert all(name in ("image", "rescaling", "flat_rescaling") or name.endswith("_relu") for name in unlisted)
+
+
+def test_many_flattened_inputs_are_scaled_down(keras: Any) -> None:
+    """Before the first dense layer more than 256 inputs are scaled by 256 over their number; fewer are left alone."""
+    many = _build(CATALOGUE["26"].architecture, ImageShape(180, 180, 3)).get_layer("flat_rescaling")
+    assert many.scale == 256 / 59_168
+    assert many.output.shape == (None, 59_168)
+    few = _build("C: 4 D: 5R", ImageShape(16, 16, 3))
+    assert "flat_rescaling" not in [layer.name for layer in few.layers]
 
 
 def test_layers_stand_in_order(keras: Any) -> None:
