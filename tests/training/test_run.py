@@ -49,7 +49,7 @@ def test_a_network_that_beats_the_largest_class_by_ten_points_passes() -> None:
 def test_a_dead_run_is_refused_with_advice() -> None:
     """The error gives the figures, what to try, and the flag that exports it all the same."""
     with pytest.raises(TrainingError) as error:
-        check_learned(_trained(0.69), TrainSettings(), Reporter())
+        check_learned(_trained(0.69), TrainSettings(learning_rate=0.001), Reporter())
     for part in ("did not learn", "0.690", "0.600", "0.700", "--learning-rate below 0.001", "--export-dead"):
         assert part in str(error.value)
 
