@@ -79,7 +79,10 @@ def _golden_scores(bundle: Bundle, golden: Golden, artifact: str) -> Scores:
 
 def _golden_image(bundle: Bundle, name: str) -> pixels.Pixels:
     shape = bundle.manifest.image
-    image_bytes = (bundle.path / GOLDEN_DIR / name).read_bytes()
+    try:
+        image_bytes = (bundle.path / GOLDEN_DIR / name).read_bytes()
+    except OSError as error:
+        raise BundleError(f"golden image {name!r} of {bundle.path} cannot be read: {error.strerror}") from None
     return pixels.decoder(bundle.manifest.pixels)(image_bytes, shape.height, shape.width, shape.channels)
 
 
