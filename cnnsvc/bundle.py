@@ -1,6 +1,7 @@
 """The bundle on disk: models/<name>/<version>/, written whole or not at all, verified before use."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -28,14 +29,17 @@ class Bundle:
 def open_bundle(path: Path) -> Bundle:
     """The bundle in this version folder, every hash checked. Raises BundleError."""
     manifest = read_manifest(path)
+    needed = {name for name in manifest.artifacts if name.endswith(".onnx")}
+    if unproven := needed - set(manifest.files):
+        raise BundleError(f"{path / MANIFEST_NAME} has no hash of {', '.join(sorted(unproven))}")
     for name, expected in manifest.files.items():
         file = path / name
-        if not file.resolve().is_relative_to(path.resolve()):
-            raise BundleError(f"{path / MANIFEST_NAME} names a file outside the bundle: {name}")
         try:
+            if not file.resolve().is_relative_to(path.resolve()):
+                raise BundleError(f"{path / MANIFEST_NAME} names a file outside the bundle: {name}")
             found = _sha256(file)
-        except OSError as error:
-            raise BundleError(f"{file} cannot be read: {error.strerror}") from None
+        except (OSError, ValueError) as error:  # a name that no file can have is a ValueError
+            raise BundleError(f"{file} cannot be read: {error}") from None
         if found != expected:
             raise BundleError(f"{file} has SHA-256 {found}; the manifest says {expected}")
     return Bundle(path, manifest)
@@ -71,16 +75,15 @@ def staging(model_dir: Path) -> Iterator[Path]:
 
     The folder is locked while in use, so what a killed run left behind is recognised and removed by the next one.
     """
-    model_dir.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(model_dir)
-    folder = Path(tempfile.mkdtemp(prefix=_STAGING_PREFIX, dir=model_dir))
-    lock = os.open(folder, os.O_RDONLY)
+    folder, lock = _locked_folder(model_dir)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
+        with contextlib.suppress(OSError):  # it holds versions, or other runs' folders
+            model_dir.rmdir()
 
 
 def publish(folder: Path, manifest: Manifest) -> Path:
@@ -92,22 +95,46 @@ def publish(folder: Path, manifest: Manifest) -> Path:
     files = {str(file.relative_to(folder)): _sha256(file) for file in sorted(folder.rglob("*")) if file.is_file()}
     folder.chmod(0o755)  # mkdtemp makes it private; the server may run as somebody else
     while True:
-        version = max(versions(model_dir), default=0) + 1
+        version = _next_version(model_dir)
         write_manifest(folder, msgspec.structs.replace(manifest, version=version, files=files))
         target = model_dir / str(version)
         try:
             return folder.rename(target)
-        except OSError:
-            if not target.exists():
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Replaces a file whole: a reader sees the old content or the new."""
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".", delete=False) as file:
-        file.write(text)
-    Path(file.name).chmod(0o644)
-    Path(file.name).replace(path)
+        temporary = Path(file.name)
+        try:
+            file.write(text)
+            file.close()
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def _locked_folder(model_dir: Path) -> tuple[Path, int]:
+    """A new hidden folder and the descriptor that locks it; made again if another run took it for abandoned."""
+    while True:
+        with contextlib.suppress(FileNotFoundError):
+            model_dir.mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(prefix=_STAGING_PREFIX, dir=model_dir))
+            lock = os.open(folder, os.O_RDONLY)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if folder.exists():
+                return folder, lock
+            os.close(lock)
+
+
+def _next_version(model_dir: Path) -> int:
+    """One more than the highest number in use, be it by a folder or by something else."""
+    return max((int(entry.name) for entry in model_dir.iterdir() if _is_version(entry.name)), default=0) + 1
 
 
 def _is_version(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""The EXIF orientation of a JPEG, read in microseconds.
+"""The EXIF orientation of an image, read in microseconds and by one reader for every format.
 
 Pillow reads it too, at 49-87 us a photograph where the whole decoding of a small one takes 260; this takes about 3.
 Source: JPEG (ITU T.81, B.1.1) for the segments, EXIF 2.32 for the tag.
@@ -7,6 +7,7 @@ Source: JPEG (ITU T.81, B.1.1) for the segments, EXIF 2.32 for the tag.
 import struct
 from typing import Final
 
+_EXIF_MARK: Final = b"Exif\0\0"
 _UPRIGHT: Final = 1
 _ORIENTATION_TAG: Final = 0x0112
 _SHORT: Final = 3
@@ -16,16 +17,21 @@ def jpeg_orientation(jpeg: bytes) -> int:
     """1..8 as EXIF numbers them; 1 (upright) where there is no EXIF or it cannot be read."""
     position = 2
     while jpeg[position : position + 1] == b"\xff" and len(jpeg) >= position + 4:
+        if jpeg[position + 1] == 0xFF:  # any number of these may stand before a marker
+            position += 1
+            continue
         marker, length = jpeg[position + 1], int.from_bytes(jpeg[position + 2 : position + 4], "big")
-        if marker == 0xE1 and jpeg[position + 4 : position + 10] == b"Exif\0\0":
-            return _tiff_orientation(jpeg[position + 10 : position + 2 + length])
+        if marker == 0xE1 and jpeg[position + 4 : position + 10] == _EXIF_MARK:
+            return exif_orientation(jpeg[position + 4 : position + 2 + length])
         if marker == 0xDA or length < 2:  # the picture itself begins, or the file is broken
             break
         position += 2 + length
     return _UPRIGHT
 
 
-def _tiff_orientation(tiff: bytes) -> int:
+def exif_orientation(exif: bytes) -> int:
+    """The same of an EXIF block, with or without the mark that JPEG and WebP files put before it."""
+    tiff = exif.removeprefix(_EXIF_MARK)
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
     if order is None:
         return _UPRIGHT

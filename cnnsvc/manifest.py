@@ -1,7 +1,7 @@
 """manifest.json, the contract between training and serving: unknown fields are ignored, unknown formats refused."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -10,13 +10,16 @@ from cnnsvc.errors import BundleError
 MANIFEST_NAME: Final = "manifest.json"
 MANIFEST_FORMAT: Final = 1
 
+Side = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
+VersionNumber = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+
 
 class ImageShape(msgspec.Struct, frozen=True):
     """What the network takes, in pixels."""
 
-    height: int
-    width: int
-    channels: int
+    height: Side
+    width: Side
+    channels: Literal[1, 3]
 
 
 class Artifact(msgspec.Struct, frozen=True):
@@ -54,10 +57,10 @@ class Baseline(msgspec.Struct, frozen=True):
 class Manifest(msgspec.Struct, frozen=True):
     format: int
     name: str
-    version: int
+    version: VersionNumber
     created: str
     """ISO 8601, UTC."""
-    class_names: list[str]
+    class_names: Annotated[list[str], msgspec.Meta(min_length=2)]
     image: ImageShape
     pixels: int
     """Version of the pixel function (cnnsvc.pixels)."""
@@ -87,9 +90,12 @@ def read_manifest(folder: Path) -> Manifest:
         found = msgspec.json.decode(content, type=_FormatOnly).format
         if found != MANIFEST_FORMAT:
             raise BundleError(f"{path} has format {found}; this program reads format {MANIFEST_FORMAT}")
-        return msgspec.json.decode(content, type=Manifest)
-    except msgspec.MsgspecError as error:
+        manifest = msgspec.json.decode(content, type=Manifest)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(f"{path} is not a manifest: {error}") from None
+    if len(set(manifest.class_names)) < len(manifest.class_names):
+        raise BundleError(f"{path} names a class twice: {', '.join(manifest.class_names)}")
+    return manifest
 
 
 class _FormatOnly(msgspec.Struct):

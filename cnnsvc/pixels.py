@@ -5,6 +5,9 @@ through libjpeg-turbo, everything else through Pillow; OpenCV only resizes.
 """
 
 import io
+import struct
+import warnings
+import zlib
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -12,10 +15,10 @@ import cv2
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from cnnsvc.errors import ImageError, InvalidError, TooLargeError
-from cnnsvc.exif import jpeg_orientation
+from cnnsvc.exif import exif_orientation, jpeg_orientation
 
 Pixels = NDArray[np.uint8]
 
@@ -26,12 +29,19 @@ DEFAULT_LIMIT_PIXELS: Final = 50_000_000
 """Largest accepted width x height, read from the header before anything is decoded."""
 
 _PILLOW_FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+_LIMIT_JPEG_SCANS: Final = 64
+"""A progressive JPEG has about ten; each takes as long as a picture, and a scan of a few bytes can be repeated."""
+_LIMIT_SCANNED: Final = 20
+"""Largest scans x pixels, in multiples of the limit of pixels."""
 # What Pillow raises on malformed files, by its issue tracker and by fuzzing; MemoryError is not among them.
 _PILLOW_ERRORS: Final = (OSError, ValueError, SyntaxError, TypeError, NotImplementedError, IndexError, KeyError,
-                         EOFError, OverflowError, AttributeError, Image.DecompressionBombError)  # fmt: skip
+                         EOFError, OverflowError, AttributeError, AssertionError, struct.error, zlib.error,
+                         Image.DecompressionBombError)  # fmt: skip
 
 # Our own limit, checked before decoding, replaces Pillow's, which is a warning at 89 and an error at 179 megapixels.
 Image.MAX_IMAGE_PIXELS = None
+# It warns about metadata, which is not used here; in a server anybody could fill the log with that.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 # One image is far too small to share between threads; parallelism comes from many images.
 cv2.setNumThreads(1)
 
@@ -75,9 +85,10 @@ def _decode_jpeg(image_bytes: bytes, height: int, width: int, channels: int, lim
     """Upright pixels, at least height x width where the file is that large; None where Pillow has the last word."""
     try:
         full_height, full_width, colorspace, _ = simplejpeg.decode_jpeg_header(image_bytes)
-    except ValueError:
+    except (ValueError, KeyError):  # 4:4:1 is a KeyError
         return None  # unusual chroma subsampling, or no JPEG at all
     _check_size(full_width, full_height, limit_pixels)
+    _check_scans(image_bytes, full_width * full_height, limit_pixels)
     if colorspace in ("CMYK", "YCCK"):
         return None
     orientation = jpeg_orientation(image_bytes)
@@ -87,7 +98,7 @@ def _decode_jpeg(image_bytes: bytes, height: int, width: int, channels: int, lim
         image: Pixels = simplejpeg.decode_jpeg(
             image_bytes, colorspace="RGB" if channels == 3 else "GRAY", min_height=height, min_width=width
         )
-    except ValueError:
+    except (ValueError, KeyError):
         return None  # libjpeg-turbo warns about harmless faults and real ones alike
     return _UPRIGHT[orientation](image)
 
@@ -111,8 +122,11 @@ def _decode_with_pillow(image_bytes: bytes, channels: int, limit_pixels: int) ->
     try:
         with Image.open(io.BytesIO(image_bytes), formats=_PILLOW_FORMATS) as image:
             _check_size(*image.size, limit_pixels)
+            if is_jpeg := image.format in ("JPEG", "MPO"):
+                _check_scans(image_bytes, image.width * image.height, limit_pixels)
             image.load()
-            return _eight_bits(_upright(image), channels)
+            orientation = jpeg_orientation(image_bytes) if is_jpeg else exif_orientation(_exif(image))
+            return _UPRIGHT[orientation](_eight_bits(image, channels))
     except UnidentifiedImageError:
         raise ImageError(
             f"not an image: {len(image_bytes)} bytes beginning {image_bytes[:8]!r};"
@@ -122,11 +136,9 @@ def _decode_with_pillow(image_bytes: bytes, channels: int, limit_pixels: int) ->
         raise ImageError(f"the image of {len(image_bytes)} bytes cannot be decoded: {error}") from None
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except _PILLOW_ERRORS:
-        return image  # unreadable EXIF says nothing about the orientation
+def _exif(image: Image.Image) -> bytes:
+    exif = image.info.get("exif")
+    return exif if isinstance(exif, bytes) else b""  # a PNG's text may go by that name too
 
 
 def _eight_bits(image: Image.Image, channels: int) -> Pixels:
@@ -141,6 +153,16 @@ def _check_size(width: int, height: int, limit_pixels: int) -> None:
     if width * height > limit_pixels:
         raise TooLargeError(
             f"the image has {width} x {height} = {width * height} pixels; allowed are {limit_pixels} (limit_pixels)"
+        )
+
+
+def _check_scans(jpeg: bytes, num_pixels: int, limit_pixels: int) -> None:
+    """The marker cannot occur inside a scan; a thumbnail's own scan counts too, which leaves room enough."""
+    num_scans = jpeg.count(b"\xff\xda")
+    if num_scans > _LIMIT_JPEG_SCANS or num_scans * num_pixels > _LIMIT_SCANNED * limit_pixels:
+        raise TooLargeError(
+            f"the JPEG has {num_scans} scans of {num_pixels} pixels; allowed are {_LIMIT_JPEG_SCANS} scans and"
+            f" {_LIMIT_SCANNED * limit_pixels} pixels in all of them"
         )
 
 

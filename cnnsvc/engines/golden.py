@@ -54,6 +54,9 @@ def read_golden(folder: Path) -> Golden:
 def check_golden(bundle: Bundle, engine: Engine) -> None:
     """Runs the golden images through pixels and engine. Raises BundleError unless every answer comes out right."""
     golden, manifest, artifact = read_golden(bundle.path), bundle.manifest, engine.artifact
+    used = {f"{GOLDEN_DIR}/{name}" for name in (_ANSWERS_NAME, *golden.images)}
+    if unproven := used - set(manifest.files):
+        raise BundleError(f"the manifest of {bundle.path} has no hash of {', '.join(sorted(unproven))}")
     expected = _golden_scores(bundle, golden, artifact)
     found = np.concatenate([engine.run(_golden_image(bundle, name)[None]) for name in golden.images])
     tolerance = TOLERANCES.get(manifest.artifacts[artifact].precision, DEFAULT_TOLERANCE)
@@ -79,10 +82,7 @@ def _golden_scores(bundle: Bundle, golden: Golden, artifact: str) -> Scores:
 
 def _golden_image(bundle: Bundle, name: str) -> pixels.Pixels:
     shape = bundle.manifest.image
-    try:
-        image_bytes = (bundle.path / GOLDEN_DIR / name).read_bytes()
-    except OSError as error:
-        raise BundleError(f"golden image {name!r} of {bundle.path} cannot be read: {error.strerror}") from None
+    image_bytes = (bundle.path / GOLDEN_DIR / name).read_bytes()
     return pixels.decoder(bundle.manifest.pixels)(image_bytes, shape.height, shape.width, shape.channels)
 
 

@@ -13,6 +13,7 @@ import pytest
 from cnnsvc import bundle
 from cnnsvc.errors import BundleError, InvalidError
 from cnnsvc.manifest import read_manifest, write_manifest
+from cnnsvc.model import ModelOptions, load_model
 from tests.bundles import manifest_of, write_bundle
 
 
@@ -46,8 +47,15 @@ def test_trainings_that_end_together_get_numbers_of_their_own(tmp_path: Path) ->
         assert bundle.open_bundle(path).manifest.version == int(path.name)
 
 
+def test_a_number_that_is_taken_by_a_file_is_passed_over(tmp_path: Path) -> None:
+    """Whatever stands in the way of a version, the next free number is found."""
+    (tmp_path / "flowers").mkdir()
+    (tmp_path / "flowers" / "3").write_text("not a folder")
+    assert write_bundle(tmp_path).name == "4"
+
+
 def test_a_failed_run_leaves_nothing(tmp_path: Path) -> None:
-    """An error while writing removes the hidden folder."""
+    """An error while writing removes the hidden folder, and the model's own where it is empty."""
 
     def fail() -> None:
         with bundle.staging(tmp_path / "flowers") as folder:
@@ -56,7 +64,7 @@ def test_a_failed_run_leaves_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError, match="disk full"):
         fail()
-    assert list((tmp_path / "flowers").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_killed_run_leaves_no_bundle_and_no_lock(tmp_path: Path) -> None:
@@ -102,7 +110,9 @@ def test_damaged_files_are_refused(tmp_path: Path, damage: str) -> None:
 def test_files_outside_the_bundle_are_refused(tmp_path: Path) -> None:
     """A manifest that points outside its folder is refused."""
     path = write_bundle(tmp_path)
-    write_manifest(path, msgspec.structs.replace(read_manifest(path), files={"../../secret": "0"}))
+    write_manifest(
+        path, msgspec.structs.replace(read_manifest(path), files={**read_manifest(path).files, "../../secret": "0"})
+    )
     with pytest.raises(BundleError, match="outside the bundle"):
         bundle.open_bundle(path)
 
@@ -166,3 +176,46 @@ def test_an_absent_manifest_is_refused(tmp_path: Path) -> None:
     """A folder without a manifest, such as a half-copied one, is no bundle."""
     with pytest.raises(BundleError, match="cannot be read: No such file"):
         bundle.open_bundle(tmp_path)
+
+
+@pytest.mark.parametrize("unproven", ["model.onnx", "golden/answers.json", "golden/0.png"])
+def test_what_is_used_must_have_a_hash(tmp_path: Path, unproven: str) -> None:
+    """A manifest that leaves out a file which serving uses is refused, since nothing would prove that file."""
+    path = write_bundle(tmp_path)
+    manifest = read_manifest(path)
+    files = {name: sha256 for name, sha256 in manifest.files.items() if name != unproven}
+    write_manifest(path, msgspec.structs.replace(manifest, files=files))
+    with pytest.raises(BundleError, match=f"has no hash of {unproven}"):
+        load_model(path, ModelOptions())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"image": {"height": 0, "width": 8, "channels": 3}},
+        {"image": {"height": 8, "width": 70_000, "channels": 3}},
+        {"image": {"height": 8, "width": 8, "channels": 2}},
+        {"version": 0},
+        {"version": 2**63},
+        {"class_names": ["one"]},
+        {"class_names": ["one", "one"]},
+        {"files": {"a\0b": "0"}},
+    ],
+)
+def test_impossible_values_are_refused(tmp_path: Path, change: dict[str, object]) -> None:
+    """Sizes, versions, classes and file names that cannot be are a refusal of the bundle, not a crash."""
+    path = write_bundle(tmp_path)
+    raw = msgspec.json.decode((path / "manifest.json").read_bytes())
+    raw.update({"files": {**raw["files"], **change["files"]}} if isinstance(change.get("files"), dict) else change)
+    (path / "manifest.json").write_bytes(msgspec.json.encode(raw))
+    with pytest.raises(BundleError):
+        load_model(path, ModelOptions())
+
+
+def test_a_manifest_nested_without_end_is_refused(tmp_path: Path) -> None:
+    """Thousands of brackets refuse the bundle instead of ending the process."""
+    path = write_bundle(tmp_path)
+    text = (path / "manifest.json").read_text()
+    (path / "manifest.json").write_text(text.replace('"seed": 100', '"seed": ' + "[" * 100_000 + "]" * 100_000))
+    with pytest.raises(BundleError, match="is not a manifest"):
+        load_model(path, ModelOptions())

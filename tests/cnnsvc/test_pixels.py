@@ -227,3 +227,46 @@ def test_version_1_keeps_its_bytes() -> None:
         737282019,
         3108415157,
     ]
+
+
+def test_a_jpeg_of_many_scans_is_refused() -> None:
+    """Scans repeated without end, a few bytes each and as slow as a picture, are refused before one is decoded."""
+    jpeg = encode("JPEG", scene(64, 64), progressive=True)
+    last_scan = jpeg[jpeg.rindex(b"\xff\xda") : -2]
+    assert decode(jpeg[:-2] + last_scan * 20 + jpeg[-2:], 8, 8, 3).shape == (8, 8, 3)
+    with pytest.raises(TooLargeError, match=r"the JPEG has \d+ scans .* allowed are 64 scans"):
+        decode(jpeg[:-2] + last_scan * 100 + jpeg[-2:], 8, 8, 3)
+    with pytest.raises(TooLargeError, match="pixels in all of them"):
+        decode(jpeg[:-2] + last_scan * 20 + jpeg[-2:], 8, 8, 3, limit_pixels=64 * 64)
+
+
+def test_unusual_subsampling_is_read() -> None:
+    """4:4:1, for which the fast decoder has no name, is Pillow's to decode."""
+    jpeg = bytearray(encode("JPEG", scene(64, 64), subsampling="4:2:0"))
+    start = jpeg.index(b"\xff\xc0")
+    assert jpeg[start + 11] == 0x22
+    jpeg[start + 11] = 0x14
+    assert decode(bytes(jpeg), 32, 32, 3).shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP"])
+def test_broken_exif_leaves_the_image_upright(image_format: str) -> None:
+    """EXIF that cannot be read, or could not be written again, does not refuse the image."""
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x02\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\x87\x69\0\x04\0\0\0\x01\xff\xff\xff\xff"
+    whole = decode(encode(image_format), 24, 32, 3)
+    for length in (len(exif), 12, 20, 7):
+        assert decode(encode(image_format, exif=exif[:length]), 24, 32, 3).shape == whole.shape
+
+
+def test_all_readers_agree_on_the_orientation() -> None:
+    """A grey-scale and a CMYK JPEG with the same tag are turned the same way, though different decoders read them."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    left_half = np.zeros((32, 64), np.uint8)
+    left_half[:, :32] = 255
+    grey = decode(encode("JPEG", left_half, exif=exif), 64, 32, 1)[:, :, 0] > 127
+    stream = io.BytesIO()
+    Image.merge("CMYK", [Image.fromarray(255 - left_half)] * 4).save(stream, "JPEG", exif=exif)
+    assert np.array_equal(decode(stream.getvalue(), 64, 32, 1)[:, :, 0] > 127, grey)
+    assert grey[:32].all()
+    assert not grey[32:].any()
