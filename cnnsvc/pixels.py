@@ -29,6 +29,9 @@ DEFAULT_LIMIT_PIXELS: Final = 50_000_000
 """Largest accepted width x height, read from the header before anything is decoded."""
 
 _PILLOW_FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+_JPEG_DIVISORS: Final = (8, 4, 2)
+"""Of libjpeg-turbo's scales in eighths only these are fast: a 665 x 499 photograph takes 0.72 ms of CPU at 1/2, 0.76 at
+3/8, 1.24 to 1.8 at 5/8 to 7/8 and 0.98 in full. They are also those that TensorFlow's decoder offers."""
 _LIMIT_JPEG_SCANS: Final = 64
 """A progressive JPEG has about ten; each takes as long as a picture, and a scan of a few bytes can be repeated."""
 _LIMIT_SCANNED: Final = 20
@@ -58,7 +61,8 @@ def decode(
     """Pixels of one encoded image, stretched to uint8 (height, width, channels); channels is 1 (grey) or 3 (RGB).
 
     JPEG, PNG, WebP, BMP and GIF (first frame) are told by content. EXIF orientation is obeyed; alpha is dropped, 16-bit
-    values keep their high byte. Large JPEGs are decoded in the DCT at the smallest scale not below the target.
+    values keep their high byte. Large JPEGs are decoded in the DCT at the smallest of 1/8, 1/4, 1/2 and 1 that is not
+    below the target.
 
     Raises ImageError for bytes that are no such image, TooLargeError above `limit_pixels`.
     """
@@ -94,9 +98,14 @@ def _decode_jpeg(image_bytes: bytes, height: int, width: int, channels: int, lim
     orientation = jpeg_orientation(image_bytes)
     if orientation >= 5:  # the file lies on its side
         height, width = width, height
+    fitting = (by for by in _JPEG_DIVISORS if -(-full_height // by) >= height and -(-full_width // by) >= width)
+    divisor = next(fitting, 1)
     try:
         image: Pixels = simplejpeg.decode_jpeg(
-            image_bytes, colorspace="RGB" if channels == 3 else "GRAY", min_height=height, min_width=width
+            image_bytes,
+            colorspace="RGB" if channels == 3 else "GRAY",
+            min_height=-(-full_height // divisor),
+            min_width=-(-full_width // divisor),
         )
     except (ValueError, KeyError):
         return None  # libjpeg-turbo warns about harmless faults and real ones alike

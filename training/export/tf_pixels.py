@@ -1,24 +1,18 @@
 """The pixel function once more, in TensorFlow's operations, for the signatures that take encoded images.
 
-It comes close to cnnsvc.pixels and cannot equal it everywhere. JPEGs at 1, 2, 4 or 8 eighths of their size come out
-equal to within 1 of 255; at 3, 5, 6 or 7 eighths, which TensorFlow's decoder does not offer, with a mean difference of
-0.4 to 0.9 on photographs (3.5 if the next larger scale were taken). Palettes of BMP files are read as grey.
+It comes close to cnnsvc.pixels, for JPEGs to within 1 of 255, and cannot equal it everywhere: palettes of BMP files are
+read as grey.
 """
 
-import math
 from typing import Any, Final
 
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from cnnsvc.manifest import ImageShape
 from training.export.tf_exif import jpeg_orientation
 
-_BLOCK: Final = 8
-"""Side of a JPEG block, in pixels."""
-_DECODER_RATIOS: Final = {1: 8, 2: 4, 4: 2, 8: 1}
-"""The scales that tf.io.decode_jpeg offers: eighths of the full size, to its own name for them."""
+_DIVISORS: Final = (8, 4, 2, 1)
+"""The scales that cnnsvc.pixels decodes JPEGs at, each one over this."""
 _GREY_WEIGHTS: Final = (0.299, 0.587, 0.114)
 """ITU-R BT.601, as Pillow and JPEG have them; TensorFlow's own PNG decoder uses BT.709's."""
 
@@ -42,52 +36,21 @@ def _decode(image_bytes: Any, shape: ImageShape) -> Any:
 
 
 def _decode_jpeg(jpeg: Any, shape: ImageShape) -> Any:
-    """Upright pixels, float32 (h, w, C), at the smallest scale in eighths that is not below the target."""
+    """Upright pixels, float32 (h, w, C), at the smallest of the decoder's scales that is not below the target."""
     orientation = jpeg_orientation(jpeg)
     full = tf.io.extract_jpeg_shape(jpeg)[:2]
     target = tf.where(orientation >= 5, (shape.width, shape.height), (shape.height, shape.width))
-    scales = tf.range(1, _BLOCK)
-    fits = tf.reduce_all((full * scales[:, None] + _BLOCK - 1) // _BLOCK >= target, axis=1)
-    eighths = tf.reduce_min(tf.where(fits, scales, _BLOCK))
-    decoders = [lambda at=at: _decode_scaled(jpeg, at, shape.channels) for at in range(1, _BLOCK + 1)]
-    return _upright(tf.switch_case(eighths - 1, decoders), orientation)
+    divisors = tf.constant(_DIVISORS)
+    fits = tf.reduce_all((full + divisors[:, None] - 1) // divisors[:, None] >= target, axis=1)
+    choice = tf.reduce_min(tf.where(fits, tf.range(len(_DIVISORS)), len(_DIVISORS) - 1))
+    decoders = [lambda by=by: _decode_scaled(jpeg, by, shape.channels) for by in _DIVISORS]
+    return _upright(tf.switch_case(choice, decoders), orientation)
 
 
-def _decode_scaled(jpeg: Any, eighths: int, channels: int) -> Any:
-    ratio = _DECODER_RATIOS.get(eighths, 1)
+def _decode_scaled(jpeg: Any, divisor: int, channels: int) -> Any:
     # The default DCT is libjpeg-turbo's fast one, which is off by up to 5.
-    image = tf.io.decode_jpeg(jpeg, channels=channels, ratio=ratio, dct_method="INTEGER_ACCURATE")
-    return tf.cast(image, tf.float32) if eighths in _DECODER_RATIOS else _shrink_blocks(image, eighths)
-
-
-def _shrink_blocks(image: Any, eighths: int) -> Any:
-    """What a decoder gives that keeps the `eighths` lowest frequencies of each block, from the full picture."""
-    full = tf.shape(image)[:2]
-    num_blocks = (full + _BLOCK - 1) // _BLOCK
-    for axis in (0, 1):  # whole blocks, the last ones filled up with the edge
-        places = tf.minimum(tf.range(num_blocks[axis] * _BLOCK), full[axis] - 1)
-        image = tf.gather(image, places, axis=axis)
-    blocks = tf.reshape(tf.cast(image, tf.float32), (num_blocks[0], _BLOCK, num_blocks[1], _BLOCK, image.shape[-1]))
-    shrink = tf.constant(_block_shrinker(eighths), tf.float32)
-    shrunk = tf.reshape(
-        tf.einsum("ar,irjsc,bs->iajbc", shrink, blocks, shrink), (*tf.unstack(num_blocks * eighths), image.shape[-1])
-    )
-    size = (full * eighths + _BLOCK - 1) // _BLOCK
-    return tf.clip_by_value(tf.round(shrunk[: size[0], : size[1]]), 0, 255)
-
-
-def _block_shrinker(eighths: int) -> NDArray[np.float64]:
-    """Float64 (eighths, 8): the DCT of 8 values, cut, and the inverse DCT of what is left, means kept."""
-    shrinker: NDArray[np.float64] = math.sqrt(eighths / _BLOCK) * _cosines(eighths).T @ _cosines(_BLOCK)[:eighths]
-    return shrinker
-
-
-def _cosines(size: int) -> NDArray[np.float64]:
-    """The orthonormal DCT-II, float64 (size, size), frequencies by positions."""
-    frequencies, positions = np.indices((size, size))
-    matrix: NDArray[np.float64] = np.sqrt(2 / size) * np.cos(np.pi * (2 * positions + 1) * frequencies / (2 * size))
-    matrix[0] = np.sqrt(1 / size)
-    return matrix
+    image = tf.io.decode_jpeg(jpeg, channels=channels, ratio=divisor, dct_method="INTEGER_ACCURATE")
+    return tf.cast(image, tf.float32)
 
 
 def _decode_other(image_bytes: Any, channels: int) -> Any:
