@@ -53,10 +53,10 @@ def versions(model_dir: Path) -> list[int]:
 
 
 def model_names(models_dir: Path) -> list[str]:
-    """Names of the folders that hold a version, sorted. Raises InvalidError where there is no such folder."""
+    """Names of the folders in it, hidden ones left out, sorted. Raises InvalidError where there is no such folder."""
     if not models_dir.is_dir():
         raise InvalidError(f"{models_dir} is not a folder; expected one that holds <name>/<version>/{MANIFEST_NAME}")
-    return sorted(entry.name for entry in models_dir.iterdir() if not entry.name.startswith(".") and versions(entry))
+    return sorted(entry.name for entry in models_dir.iterdir() if not entry.name.startswith(".") and entry.is_dir())
 
 
 def check_model_name(name: str) -> None:

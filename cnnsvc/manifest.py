@@ -1,7 +1,7 @@
 """manifest.json, the contract between training and serving: unknown fields are ignored, unknown formats refused."""
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -19,7 +19,8 @@ class ImageShape(msgspec.Struct, frozen=True):
 
     height: Side
     width: Side
-    channels: Literal[1, 3]
+    channels: int
+    """1 (grey) or 3 (colour)."""
 
 
 class Artifact(msgspec.Struct, frozen=True):
@@ -33,6 +34,8 @@ class Artifact(msgspec.Struct, frozen=True):
     """Share of images with the same best class as the trained network."""
     max_difference: float
     """Largest difference of one probability."""
+    num_undecodable: int = 0
+    """Files that it could not decode, of those that it was tried on: not among the images."""
 
 
 class Network(msgspec.Struct, frozen=True):
@@ -93,6 +96,8 @@ def read_manifest(folder: Path) -> Manifest:
         manifest = msgspec.json.decode(content, type=Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(f"{path} is not a manifest: {error}") from None
+    if manifest.image.channels not in (1, 3):
+        raise BundleError(f"{path} has images of {manifest.image.channels} channels; allowed are 1 and 3")
     if len(set(manifest.class_names)) < len(manifest.class_names):
         raise BundleError(f"{path} names a class twice: {', '.join(manifest.class_names)}")
     return manifest

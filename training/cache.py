@@ -20,6 +20,7 @@ from cnnsvc.engines.threads import available_cpus
 from cnnsvc.errors import DatasetError, ImageError, TooLargeError
 from cnnsvc.manifest import ImageShape
 from training.dataset import Listing, Split, Subset
+from training.originals import read_file, sha256_of
 from training.progress import Reporter
 from training.trained import Labelled
 
@@ -107,14 +108,10 @@ def _decode_all(files: list[Path], rows: NDArray[np.uint8], image: ImageShape, r
 
 
 def _decode_into(file: Path, row: NDArray[np.uint8], image: ImageShape) -> _Read:
+    sha256 = ""
     try:
-        if not file.is_file():  # opening a pipe would wait for ever
-            return _Read("", "not a regular file" if file.exists() else "a link to nothing")
-        content = file.read_bytes()
-    except OSError as error:
-        return _Read("", f"cannot be read: {error.strerror}")
-    sha256 = hashlib.sha256(content).hexdigest()
-    try:
+        content = read_file(file)
+        sha256 = sha256_of(content)
         row[:] = pixels.decode(content, image.height, image.width, image.channels)
     except (ImageError, TooLargeError) as error:
         return _Read(sha256, str(error))
@@ -127,7 +124,12 @@ def _readable(subset: Subset, reads: Sequence[_Read], rows: NDArray[np.uint8]) -
     for target, source in enumerate(kept):
         if target != source:
             rows[target] = rows[source]
-    return Labelled([subset.files[row] for row in kept], rows[: len(kept)], subset.labels[kept])
+    return Labelled(
+        [subset.files[row] for row in kept],
+        rows[: len(kept)],
+        subset.labels[kept],
+        [reads[row].content_sha256 for row in kept],
+    )
 
 
 def _fingerprint(listing: Listing, reads: dict[Path, _Read]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from cnnsvc.errors import InvalidError, NotFoundError
+from cnnsvc.errors import InvalidError
 from training.architecture import Architecture
 from training.notation import parse
 
@@ -56,17 +56,17 @@ CATALOGUE: Final[dict[str, NamedNetwork]] = {
 
 
 def lookup(name: str) -> NamedNetwork:
-    """Raises NotFoundError that names what is known."""
+    """Raises InvalidError that names what is known."""
     try:
         return CATALOGUE[name]
     except KeyError:
-        raise NotFoundError(f"no network is called {name!r}; known are {', '.join(CATALOGUE)}") from None
+        raise InvalidError(f"no network is called {name!r}; known are {', '.join(CATALOGUE)}") from None
 
 
 def resolve(model: str | None, arch: str | None) -> NamedNetwork:
     """The network of that name or that notation, 26 where neither is given.
 
-    Raises InvalidError where both are, NotFoundError for an unknown name, NotationError.
+    Raises InvalidError where both are or the name is unknown, NotationError.
     """
     if arch is None:
         return lookup(DEFAULT_NAME if model is None else model)

@@ -3,6 +3,7 @@
 Nothing is decoded here (training/cache.py) and TensorFlow is not needed.
 """
 
+import math
 import os
 import unicodedata
 from collections import Counter
@@ -18,6 +19,10 @@ from cnnsvc.errors import DatasetError
 KERAS_EXTENSIONS: Final = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 """What keras.utils.image_dataset_from_directory lists. Source: ALLOWLIST_FORMATS of Keras 3.15."""
 _MIN_IMAGES_A_CLASS: Final = 2
+_UNPRINTABLE: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode categories: control characters, bytes that are no UTF-8, line and paragraph separators."""
+_INVISIBLE: Final = "Cf"
+"""Joiners and the like: Persian names and emoji hold them."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +59,9 @@ def scan(folder: Path) -> Listing:
     for label, class_name in enumerate(class_names):
         found = _walk(folder / class_name)
         images = [file for file in found if file.name.lower().endswith(KERAS_EXTENSIONS)]
-        ignored.update(file.suffix.lower() or "(none)" for file in set(found).difference(images))
-        if len(images) < _MIN_IMAGES_A_CLASS:
-            raise DatasetError(
-                f"class {class_name!r} has {len(images)} images in {folder / class_name};"
-                f" expected at least {_MIN_IMAGES_A_CLASS} files that end in {', '.join(KERAS_EXTENSIONS)}"
-            )
+        ignored_here = Counter(file.suffix.lower() or "(none)" for file in set(found).difference(images))
+        ignored += ignored_here
+        _check_class(folder / class_name, len(images), ignored_here)
         files += images
         labels += [label] * len(images)
     return Listing(folder, class_names, files, np.asarray(labels, np.int32), dict(sorted(ignored.items())))
@@ -77,7 +79,7 @@ def split_like_keras(listing: Listing, validation_split: float, seed: int) -> Sp
     if num_validation == 0:
         raise DatasetError(
             f"a validation split of {validation_split} leaves none of the {len(order)} images of {listing.folder}"
-            f" for validation; expected at least {1 / len(order):.4f}"
+            f" for validation; expected at least {math.ceil(10_000 / len(order)) / 10_000}"
         )
     split = Split(_subset(listing, order[:-num_validation]), _subset(listing, order[-num_validation:]))
     for label, class_name in enumerate(listing.class_names):
@@ -106,20 +108,34 @@ def _class_names(folder: Path) -> list[str]:
     return names
 
 
+def _check_class(class_dir: Path, num_images: int, ignored: Counter[str]) -> None:
+    if num_images >= _MIN_IMAGES_A_CLASS:
+        return
+    text = (
+        f"class {class_dir.name!r} has {num_images} {'image' if num_images == 1 else 'images'} in {class_dir};"
+        f" expected at least {_MIN_IMAGES_A_CLASS} files that end in {', '.join(KERAS_EXTENSIONS)}"
+    )
+    if ignored:
+        counts = ", ".join(f"{count} {extension}" for extension, count in sorted(ignored.items()))
+        text += f"; --split keras lists no others, such as the {counts} there"
+    raise DatasetError(text)
+
+
 def _check_names(folder: Path, names: list[str]) -> None:
     """Class names travel through text files, JSON and protobuf, and people must be able to tell them apart."""
     seen: dict[str, str] = {}
     for name in names:
-        if not name.isprintable():
+        if any(unicodedata.category(character) in _UNPRINTABLE for character in name):
             raise DatasetError(
                 f"the class folder {name!r} in {folder} has a name that cannot be printed;"
                 " expected UTF-8 without control characters"
             )
-        normal = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).strip()
+        visible = "".join(character for character in name if unicodedata.category(character) != _INVISIBLE)
+        normal = unicodedata.normalize("NFC", unicodedata.normalize("NFC", visible).casefold()).strip()
         if normal in seen:
             raise DatasetError(
-                f"the class folders {seen[normal]!r} and {name!r} in {folder} have the same name but for case, spaces"
-                " or Unicode spelling; expected names that differ, or one folder"
+                f"the class folders {seen[normal]!r} and {name!r} in {folder} have the same name but for case, spaces,"
+                " invisible characters or Unicode spelling; expected names that differ, or one folder"
             )
         seen[normal] = name
 

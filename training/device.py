@@ -14,5 +14,7 @@ class Device:
     dtype_policy: str = "float32"
     jit_compile: bool | str = False
     """Passed to Keras' compile: False, or auto where a just-in-time compiler helps."""
+    memory_bytes: int | None = None
+    """Available for training, where that can be told."""
     scope: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
     """Entered while the network is made and compiled; several devices share its weights there."""

@@ -41,7 +41,10 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]  # Keras is untyped
 
 
 class ImageFeed(keras.utils.PyDataset):  # type: ignore[misc]  # Keras is untyped
-    """Batches of images alone, in order, for predictions; a mapped cache is read piece by piece."""
+    """Batches of images alone, in order, for predictions; a mapped cache is read piece by piece.
+
+    Every batch is full, the last one with its images repeated: no device of several may be left without any.
+    """
 
     def __init__(self, images_nhwc: NDArray[Any], batch_size: int) -> None:
         super().__init__()
@@ -52,5 +55,6 @@ class ImageFeed(keras.utils.PyDataset):  # type: ignore[misc]  # Keras is untype
         return -(-len(self._images_nhwc) // self._batch_size)
 
     def __getitem__(self, batch: int) -> tuple[NDArray[np.float32]]:
-        rows = self._images_nhwc[batch * self._batch_size : (batch + 1) * self._batch_size]
-        return (rows.astype(np.float32),)
+        images_nhwc = self._images_nhwc[batch * self._batch_size : (batch + 1) * self._batch_size]
+        filled = np.resize(images_nhwc, (self._batch_size, *images_nhwc.shape[1:]))
+        return (filled.astype(np.float32),)

@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,14 +13,11 @@ from cnnsvc.errors import TrainingError
 from cnnsvc.manifest import ImageShape
 from training.augment import augmented
 from training.device import Device
-from training.evaluate import accuracy, cross_entropy, predict_scores
+from training.evaluate import accuracy, cross_entropy, predict_batch_size, predict_scores
 from training.feed import Feed
 from training.progress import Advance, Reporter
-from training.settings import ClassWeights, TrainSettings
+from training.settings import LEAST_ADVISED_RATE, ClassWeights, TrainSettings
 from training.trained import EpochRecord, Labelled
-
-# Predictions hold no gradients, so larger batches than in training fit; they are a little faster.
-_LEAST_PREDICT_BATCH: Final = 64
 
 
 @dataclass(frozen=True)
@@ -42,6 +39,7 @@ def fit(
     reporter: Reporter,
 ) -> Fitted:
     """Trains what `build` makes by the recipe in the settings. Raises TrainingError where the loss is no number."""
+    settings = _with_even_batches(settings, device, reporter)
     keras.utils.set_random_seed(settings.seed)
     feed = Feed(training, settings.batch_size, seed=settings.seed, fills_last_batch=device.num_devices > 1)
     before = keras.config.dtype_policy()
@@ -57,7 +55,7 @@ def fit(
                 jit_compile=device.jit_compile,
             )
         with reporter.bar("training", settings.epochs * feed.num_images, speaks=False) as advance:
-            keeper = _BestEpoch(network, feed, validation, settings, reporter, advance)
+            keeper = _BestEpoch(network, feed, validation, settings, device, reporter, advance)
             trainee.fit(
                 feed,
                 epochs=settings.epochs,
@@ -96,6 +94,21 @@ def learning_rates(settings: TrainSettings, *, num_steps: int) -> Any:
     )
 
 
+def _with_even_batches(settings: TrainSettings, device: Device, reporter: Reporter) -> TrainSettings:
+    """With a batch size that every device gets an equal part of: TensorFlow's strategy fails on any other."""
+    batch_size = _split_evenly(settings.batch_size, device)
+    if batch_size != settings.batch_size:
+        reporter.say(
+            f"--batch-size {settings.batch_size} becomes {batch_size}, a multiple of {device.num_devices} devices"
+        )
+    return replace(settings, batch_size=batch_size)
+
+
+def _split_evenly(batch_size: int, device: Device) -> int:
+    """At most that size, so that it takes no more memory, but at least one image a device."""
+    return max(1, batch_size // device.num_devices) * device.num_devices
+
+
 class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
     """Validates after each epoch, reports it, keeps the best weights and stops when patience ends.
 
@@ -108,6 +121,7 @@ class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is un
         feed: Feed,
         validation: Labelled,
         settings: TrainSettings,
+        device: Device,
         reporter: Reporter,
         advance: Advance,
     ) -> None:
@@ -118,6 +132,8 @@ class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is un
         self._feed = feed
         self._validation = validation
         self._settings = settings
+        # What is trained in one batch can also be predicted in one: there are no gradients to keep.
+        self._predict_batch = _split_evenly(max(settings.batch_size, predict_batch_size(network)), device)
         self._reporter = reporter
         self._advance = advance
 
@@ -132,20 +148,17 @@ class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is un
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         # The loss is the epoch's mean so far, so it stays what it is once it is no number.
         if not np.isfinite(logs["loss"]):
+            rate = self._settings.learning_rate
+            slower = f"a --learning-rate below {rate:g}, " if rate > LEAST_ADVISED_RATE else ""
             raise TrainingError(
                 f"the loss became {logs['loss']} in epoch {len(self.history) + 1}, step {batch + 1};"
-                f" try a --learning-rate below {self._settings.learning_rate:g}, a --clip-norm of 1 or less,"
-                " or --precision float32"
+                f" try {slower}--precision float32 or another network"
             )
         self._advance(min(self._settings.batch_size, self._feed.num_images - batch * self._settings.batch_size))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         fitted_at = time.monotonic()
-        scores = predict_scores(
-            self._network,
-            self._validation.images_nhwc,
-            batch_size=max(self._settings.batch_size, _LEAST_PREDICT_BATCH),
-        )
+        scores = predict_scores(self._network, self._validation.images_nhwc, batch_size=self._predict_batch)
         penalties = sum(float(loss) for loss in self._network.losses)
         self.history.append(
             EpochRecord(

@@ -45,7 +45,7 @@ def _measure(
 ) -> NetworkShape | InvalidError:
     size = image_size or network.image_size
     try:
-        return measure(network.architecture, ImageShape(size, size, channels), num_classes)
+        return measure(network.architecture, ImageShape(size, size, 1 if channels == 1 else 3), num_classes)
     except InvalidError as error:
         return error
 

@@ -10,13 +10,15 @@ import tempfile
 from collections.abc import Iterator
 from typing import Final
 
+from cnnsvc.errors import CnnsvcError
+
 LOG_LEVEL_VARIABLE: Final = "TF_CPP_MIN_LOG_LEVEL"
 _ERRORS_ONLY: Final = "2"
 
 
 @contextlib.contextmanager
 def quiet_loading() -> Iterator[None]:
-    """Standard error is held back inside, and shown after all when the block fails.
+    """Standard error is held back inside, and shown after all when the block fails without saying why in our words.
 
     Does nothing for a user who has set TensorFlow's own variable, since that is how one asks to see the notices.
     """
@@ -36,6 +38,8 @@ def _held_back_stderr() -> Iterator[None]:
         os.dup2(held_back.fileno(), 2)
         try:
             yield
+        except CnnsvcError:
+            raise
         except Exception:
             held_back.seek(0)
             os.write(kept, held_back.read())

@@ -91,8 +91,8 @@ def confusion_figure(confusion_kk: NDArray[np.int64], class_names: list[str]) ->
 
 
 def classes_figure(qualities: list[ClassQuality]) -> Figure:
-    """The table of classes, the worst by F1 first."""
-    worst = sorted(qualities, key=lambda quality: quality.f1)[:_MAX_LABELLED_CLASSES]
+    """The table of classes, the worst by F1 first, those without images last."""
+    worst = sorted(qualities, key=lambda quality: (quality.num_images == 0, quality.f1))[:_MAX_LABELLED_CLASSES]
     figure = Figure(figsize=(9, 0.6 + _ROW_INCHES * (len(worst) + 1)), layout="constrained")
     axes = figure.subplots()
     axes.set_axis_off()
@@ -100,7 +100,7 @@ def classes_figure(qualities: list[ClassQuality]) -> Figure:
         axes.set_title(f"the {len(worst)} classes of {len(qualities)} with the lowest F1")
     cells = [
         [_plain(one.name), f"{one.num_images}", f"{one.num_predicted}", f"{one.num_right}"]
-        + [f"{share:.3f}" for share in (one.precision, one.recall, one.f1)]
+        + ["–" if share is None else f"{share:.3f}" for share in (one.precision, one.recall, one.f1)]
         for one in worst
     ]
     widths = [0.34] + [0.11] * (len(_HEADINGS) - 1)

@@ -4,26 +4,31 @@ import importlib.util
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from cnnsvc.bundle import check_model_name
-from cnnsvc.errors import InternalError, InvalidError, TrainingError, UnsupportedError
+from cnnsvc.errors import DatasetError, InternalError, InvalidError, TrainingError, UnsupportedError
 from cnnsvc.manifest import ImageShape
 from training.cache import Cache, fill_cache
 from training.catalogue import NamedNetwork, resolve
 from training.dataset import Listing, Split, scan, split_like_keras
-from training.evaluate import least_accuracy, majority_share
+from training.evaluate import Labels, has_learned, least_right, majority_share, num_majority
 from training.facts import run_facts
+from training.memory import available_memory, check_memory
 from training.progress import Reporter, duration
 from training.quiet import quiet_loading
-from training.settings import CHANNELS, TrainSettings
-from training.shapes import measure
+from training.settings import CHANNELS, LEAST_ADVISED_RATE, TrainSettings
+from training.shapes import NetworkShape, measure
 from training.trained import Trained
 
 if TYPE_CHECKING:  # TensorFlow's import takes seconds; wrong flags and folders are told before it
     import keras
+
+_FEW_IMAGES: Final = 20
+"""With fewer to validate on, one image is more than five points of accuracy."""
+_MAX_NAMES: Final = 10
 
 
 def train(
@@ -54,12 +59,16 @@ def learn(folder: Path, name: str, settings: TrainSettings, reporter: Reporter) 
     size = settings.image_size or network.image_size
     image = ImageShape(size, size, CHANNELS[settings.color])
     listing = scan(folder)
-    measure(network.architecture, image, len(listing.class_names))
+    shape = measure(network.architecture, image, len(listing.class_names))
+    check_memory(shape, 1, available_memory())
     split = split_like_keras(listing, settings.validation_split, settings.seed)
     _say_data(listing, split, reporter)
+    check_judgeable(split.validation.labels, settings, reporter)
     cache = fill_cache(listing, split, image, limit_mib=settings.cache_limit_mib, reporter=reporter)
     _say_unreadable(listing, cache, reporter)
-    trained = _fit(network, image, listing, cache, settings, name, reporter)
+    if cache.unreadable:
+        check_judgeable(cache.validation.labels, settings, reporter)
+    trained = _fit(network, shape, image, listing, cache, settings, name, reporter)
     best = trained.history[trained.best_epoch - 1]
     reporter.say(
         f"best epoch {best.epoch}: validation accuracy {best.validation_accuracy:.3f}"
@@ -70,24 +79,43 @@ def learn(folder: Path, name: str, settings: TrainSettings, reporter: Reporter) 
 
 def check_learned(trained: Trained, settings: TrainSettings, reporter: Reporter) -> None:
     """Raises TrainingError for a dead run, which settings.export_dead turns into a warning."""
-    found = trained.history[trained.best_epoch - 1].validation_accuracy
-    least = least_accuracy(trained.validation.labels)
-    if found >= least:
+    found, labels = trained.history[trained.best_epoch - 1].validation_accuracy, trained.validation.labels
+    if has_learned(found, labels):
         return
-    share = majority_share(trained.validation.labels)
+    side = "below" if settings.learning_rate > LEAST_ADVISED_RATE else "above"
     text = (
-        f"the network did not learn: best validation accuracy {found:.3f} in {len(trained.history)} epochs; always"
-        f" naming the largest class gives {share:.3f}, expected at least {least:.3f}."
-        f" Try a --learning-rate below {settings.learning_rate:g}, more --epochs, --augment none, another network, and"
-        " look whether the images are in the right folders"
+        f"the network did not learn: in the best of {len(trained.history)} epochs it names"
+        f" {round(found * len(labels))} of {len(labels)} validation images right ({found:.3f}); always naming the"
+        f" largest class gets {num_majority(labels)} ({majority_share(labels):.3f}), expected are at least"
+        f" {least_right(labels)}."
+        f" Try a --learning-rate {side} {settings.learning_rate:g}, more --epochs, --augment none, another network,"
+        " and look whether the images are in the right folders"
     )
     if not settings.export_dead:
         raise TrainingError(f"{text}; --export-dead exports it all the same")
     reporter.say(f"warning: {text}")
 
 
+def check_judgeable(labels: Labels, settings: TrainSettings, reporter: Reporter) -> None:
+    """Raises DatasetError where all images to validate on are of one class, so that a dead network gets all right.
+
+    settings.export_dead turns it into a warning.
+    """
+    if num_majority(labels) < len(labels):
+        return
+    text = (
+        f"the images to validate on, {len(labels)}, are of one class, which cannot tell whether the network learns;"
+        f" expected are two classes: by more images, a --validation-split above {settings.validation_split}, or a"
+        f" --seed other than {settings.seed}"
+    )
+    if not settings.export_dead:
+        raise DatasetError(f"{text}; --export-dead trains and exports all the same")
+    reporter.say(f"warning: {text}")
+
+
 def _fit(
     network: NamedNetwork,
+    shape: NetworkShape,
     image: ImageShape,
     listing: Listing,
     cache: Cache,
@@ -98,18 +126,22 @@ def _fit(
     with quiet_loading():  # these load TensorFlow
         from training.fit import fit
         from training.network import build_network
-        from training.tensorflow_backend import choose_device
+        from training.tensorflow_backend import choose_device, memory_errors_told
 
         device = choose_device(settings)
+    check_memory(
+        shape, settings.batch_size, device.memory_bytes, is_mixed_precision=device.dtype_policy.startswith("mixed")
+    )
     reporter.say(f"network {network.name}: {network.architecture}; {device.description}, {device.dtype_policy}")
 
     def build() -> "keras.Model":
         return build_network(network.architecture, image, len(listing.class_names), seed=settings.seed)
 
-    fitted = fit(build, image, cache.training, cache.validation, settings, device, reporter)
-    # A new one, so that neither mixed precision nor the mirrors of several devices reach the artifacts.
-    inference = build()
-    inference.set_weights(fitted.weights)
+    with memory_errors_told():
+        fitted = fit(build, image, cache.training, cache.validation, settings, device, reporter)
+        # A new one, so that neither mixed precision nor the mirrors of several devices reach the artifacts.
+        inference = build()
+        inference.set_weights(fitted.weights)
     return Trained(
         name=name,
         network=inference,
@@ -121,13 +153,16 @@ def _fit(
         history=fitted.history,
         best_epoch=fitted.best_epoch,
         facts=run_facts(settings, device, listing, cache),
+        folder=listing.folder,
     )
 
 
 def _export(trained: Trained, models_dir: Path, reporter: Reporter) -> Path:
     from training.export.bundle import export_bundle  # loads TensorFlow
+    from training.tensorflow_backend import memory_errors_told
 
-    return export_bundle(trained, models_dir, on_step=reporter.say)
+    with memory_errors_told():
+        return export_bundle(trained, models_dir, on_step=reporter.say)
 
 
 def _check_installed() -> None:
@@ -137,9 +172,25 @@ def _check_installed() -> None:
 
 def _check_writable(model_dir: Path) -> None:
     """Better now than after an hour of training."""
-    existing = next(path for path in (model_dir.absolute(), *model_dir.absolute().parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+    shown = os.fsencode(model_dir).decode("utf-8", "replace")
+    if str(model_dir) != shown:
+        raise InvalidError(f"no bundle can be written into {shown}: TensorFlow takes names in UTF-8 only")
+    try:
+        existing = next(path for path in (model_dir.absolute(), *model_dir.absolute().parents) if _is_there(path))
+        is_writable = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+    except OSError as error:
+        raise InvalidError(f"no bundle can be written into {model_dir}: {error.strerror}") from None
+    if not is_writable:
         raise InvalidError(f"no bundle can be written into {model_dir}: {existing} is not a folder one may write to")
+
+
+def _is_there(path: Path) -> bool:
+    """Links to nothing count: no folder can be made in their place."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _say_data(listing: Listing, split: Split, reporter: Reporter) -> None:
@@ -150,10 +201,16 @@ def _say_data(listing: Listing, split: Split, reporter: Reporter) -> None:
     if listing.num_ignored:
         counts = ", ".join(f"{count} {extension}" for extension, count in listing.num_ignored.items())
         reporter.say(f"ignored by extension: {counts}")
+    if len(split.validation.files) < _FEW_IMAGES:
+        reporter.say(
+            f"warning: fewer than {_FEW_IMAGES} images to validate on say little about accuracy, by which the best"
+            " epoch is chosen; more images or a larger --validation-split help"
+        )
     unseen = set(range(len(listing.class_names))).difference(np.unique(split.validation.labels).tolist())
     if unseen:
-        names = ", ".join(listing.class_names[label] for label in sorted(unseen))
-        reporter.say(f"warning: no validation image of {names}; their accuracy stays unknown")
+        names = ", ".join(listing.class_names[label] for label in sorted(unseen)[:_MAX_NAMES])
+        more = f" and {len(unseen) - _MAX_NAMES} more classes" if len(unseen) > _MAX_NAMES else ""
+        reporter.say(f"warning: no validation image of {names}{more}; their accuracy stays unknown")
 
 
 def _say_unreadable(listing: Listing, cache: Cache, reporter: Reporter) -> None:

@@ -17,7 +17,9 @@ Augmentation = Literal["none", "light", "full"]
 Color = Literal["rgb", "grayscale"]
 SplitRule = Literal["keras"]
 
-CHANNELS: Final[dict[Color, int]] = {"rgb": 3, "grayscale": 1}
+LEAST_ADVISED_RATE: Final = 1e-5
+"""Down to here a lower learning rate is what we advise where training goes wrong."""
+CHANNELS: Final[dict[Color, Literal[1, 3]]] = {"rgb": 3, "grayscale": 1}
 
 
 @dataclass(frozen=True)

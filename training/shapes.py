@@ -36,6 +36,11 @@ class NetworkShape:
         return next(layer.output[0] for layer in self.layers if layer.name == "flatten")
 
     @property
+    def num_values(self) -> int:
+        """Outputs of all layers for one image, which training keeps for the gradients."""
+        return sum(math.prod(layer.output) for layer in self.layers if layer.name != "flatten")  # the same values
+
+    @property
     def num_trainable(self) -> int:
         return sum(layer.num_trainable for layer in self.layers)
 

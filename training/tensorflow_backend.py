@@ -1,12 +1,15 @@
 """All that is TensorFlow's alone: its devices, its strategy for several of them, its switch for determinism."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
 
 from cnnsvc.engines.threads import available_cpus
-from cnnsvc.errors import UnsupportedError
+from cnnsvc.errors import TrainingError, UnsupportedError
 from training.device import Device
+from training.memory import MEMORY_ADVICE, available_memory
 from training.settings import DeviceChoice, Precision, TrainSettings
 
 
@@ -18,7 +21,8 @@ def choose_device(settings: TrainSettings) -> Device:
     if not gpus:
         policy: str = "float32" if settings.precision == "auto" else settings.precision
         # XLA made training on a CPU three times slower.
-        return Device(f"CPU, {available_cpus()} cores", dtype_policy=policy, jit_compile=False)
+        description = f"CPU, {available_cpus()} cores"
+        return Device(description, dtype_policy=policy, jit_compile=False, memory_bytes=available_memory())
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
     names = ", ".join(str(detail.get("device_name", "GPU")) for detail in details)
     policy = gpu_policy(settings.precision, [detail.get("compute_capability", (0, 0)) for detail in details])
@@ -30,7 +34,17 @@ def choose_device(settings: TrainSettings) -> Device:
 def several_devices(devices: list[str], description: str, dtype_policy: str) -> Device:
     """Every device trains on its part of each batch; all hold the same weights."""
     strategy: Any = tf.distribute.MirroredStrategy(devices)
-    return Device(f"{len(devices)} devices: {description}", len(devices), dtype_policy, False, strategy.scope)
+    return Device(f"{len(devices)} devices: {description}", len(devices), dtype_policy, False, scope=strategy.scope)
+
+
+@contextlib.contextmanager
+def memory_errors_told() -> Iterator[None]:
+    """Turns TensorFlow's error, a page about its allocator, into a TrainingError that says what to do."""
+    try:
+        yield
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        first_line = str(error).partition("\n")[0]
+        raise TrainingError(f"there is not enough memory ({first_line}); {MEMORY_ADVICE}") from None
 
 
 def gpu_policy(precision: Precision, compute_capabilities: list[tuple[int, int]]) -> str:

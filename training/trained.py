@@ -37,6 +37,8 @@ class Labelled:
     """uint8 (N, H, W, C); may be memory-mapped."""
     labels: NDArray[np.int32]
     """int32 (N,), indices into the class names."""
+    sha256s: list[str]
+    """Of the files' contents when they were decoded."""
 
 
 @dataclass(frozen=True)
@@ -54,3 +56,5 @@ class Trained:
     best_epoch: int
     facts: dict[str, Any]
     """Settings, seed, package versions, data fingerprint, unreadable files: JSON-ready, for manifest and report."""
+    folder: Path
+    """The data, one sub-folder a class: what the names of files are relative to."""

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -202,11 +203,12 @@ def test_what_is_used_must_have_a_hash(tmp_path: Path, unproven: str) -> None:
         {"files": {"a\0b": "0"}},
     ],
 )
-def test_impossible_values_are_refused(tmp_path: Path, change: dict[str, object]) -> None:
+def test_impossible_values_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
     """Sizes, versions, classes and file names that cannot be are a refusal of the bundle, not a crash."""
     path = write_bundle(tmp_path)
     raw = msgspec.json.decode((path / "manifest.json").read_bytes())
-    raw.update({"files": {**raw["files"], **change["files"]}} if isinstance(change.get("files"), dict) else change)
+    for name, value in change.items():
+        raw[name] = {**raw[name], **value} if isinstance(value, dict) else value
     (path / "manifest.json").write_bytes(msgspec.json.encode(raw))
     with pytest.raises(BundleError):
         load_model(path, ModelOptions())

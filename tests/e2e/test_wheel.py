@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import httpx
@@ -69,6 +70,12 @@ def test_the_base_install_serves_without_tensorflow(wheel: Path, tmp_path: Path)
     assert "26" in _run(command, "networks", "--image-size", "180", "--classes", "9")
     assert "--epochs" in _run(command, "train", "--help")
     _check_serving(command, tmp_path)
+
+
+def test_the_wheel_holds_the_report_page(wheel: Path) -> None:
+    """What is not Python travels too: the template of the report page and its style."""
+    with zipfile.ZipFile(wheel) as archive:
+        assert {"training/report_page.html.j2", "training/report_page.css"} <= set(archive.namelist())
 
 
 def test_training_without_its_extra_says_what_to_install(wheel: Path, tmp_path: Path) -> None:

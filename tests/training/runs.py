@@ -1,13 +1,14 @@
 """A short training on shapes, as several tests need it; also a program, for what must happen in a process of its own.
 
-`python -m tests.training.runs MODE FOLDER`: `deterministic` prints the hash of the weights it trained, `two_devices`
-trains under a strategy over two logical CPU devices and prints how well.
+`python -m tests.training.runs MODE FOLDER`: `deterministic` prints the hash of the weights it trained,
+`four_devices` trains under a strategy over four logical CPU devices and prints how well; both as JSON.
 """
 
 import hashlib
 import io
+import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,21 +75,30 @@ def _train_deterministically(folder: Path) -> None:
 
     settings = replace(QUICK, deterministic=True, augment="full", class_weights="balanced", epochs=2)
     fitted = quick_fit(shapes_cache(folder), settings, choose_device(settings))
-    sys.stdout.write(weights_hash(fitted) + "\n")
+    _print({"weights": weights_hash(fitted)})
 
 
-def _train_on_two_devices(folder: Path) -> None:
+def _train_on_four_devices(folder: Path) -> None:
+    """They cannot share batches of 10, and one of them would have none of five validation images."""
     import tensorflow as tf
 
     from training.tensorflow_backend import several_devices
 
     cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    device = several_devices(["CPU:0", "CPU:1"], "logical CPUs", "float32")
-    fitted = quick_fit(shapes_cache(folder), QUICK, device)
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 4)
+    device = several_devices([f"CPU:{index}" for index in range(4)], "logical CPUs", "float32")
+    cache = shapes_cache(folder)
+    few = replace(cache.validation, images_nhwc=cache.validation.images_nhwc[:5], labels=cache.validation.labels[:5])
+    out = io.StringIO()
+    reporter = Reporter(Console(file=out))
+    fitted = quick_fit(replace(cache, validation=few), replace(QUICK, batch_size=10), device, reporter)
     best = fitted.history[fitted.best_epoch - 1]
-    sys.stdout.write(f"{device.description}\n{best.validation_accuracy}\n{best.training_loss}\n")
+    _print({"description": device.description, "said": out.getvalue(), **asdict(best)})
+
+
+def _print(found: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(found) + "\n")
 
 
 if __name__ == "__main__":
-    {"deterministic": _train_deterministically, "two_devices": _train_on_two_devices}[sys.argv[1]](Path(sys.argv[2]))
+    {"deterministic": _train_deterministically, "four_devices": _train_on_four_devices}[sys.argv[1]](Path(sys.argv[2]))

@@ -15,6 +15,7 @@ from cnnsvc.manifest import ImageShape
 from tests.images import write_image_folder
 from training.cache import Cache, fill_cache
 from training.dataset import scan, split_like_keras
+from training.originals import LIMIT_FILE_BYTES
 from training.progress import Reporter
 
 IMAGE = ImageShape(16, 20, 3)
@@ -50,21 +51,25 @@ def test_the_mapped_cache_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_unreadable_files_are_skipped_and_listed_with_a_reason(tmp_path: Path) -> None:
-    """Garbage, an empty file, a dead link and a pipe each cost one row; the others keep their order."""
+    """Garbage, nothing, a dead link, a pipe and far too many bytes cost a row each; the others keep their order."""
     write_image_folder(tmp_path / "data", 2, 8)
     (tmp_path / "data/red/000.png").write_bytes(b"no image")
     (tmp_path / "data/red/001.png").write_bytes(b"")
     (tmp_path / "data/blue/a.png").symlink_to(tmp_path / "nowhere")
     os.mkfifo(tmp_path / "data/blue/pipe.png")
+    with (tmp_path / "data/blue/huge.png").open("wb") as huge:
+        huge.truncate(LIMIT_FILE_BYTES + 1)
     cache = _fill(tmp_path / "data")
     reasons = {unreadable.file.name: unreadable.reason for unreadable in cache.unreadable}
-    assert sorted(reasons) == ["000.png", "001.png", "a.png", "pipe.png"]
+    assert sorted(reasons) == ["000.png", "001.png", "a.png", "huge.png", "pipe.png"]
     assert "not an image" in reasons["000.png"]
     assert reasons["001.png"] == "the image is empty (0 bytes)"
     assert reasons["a.png"] == "a link to nothing"
+    assert reasons["huge.png"] == f"the file has {LIMIT_FILE_BYTES + 1} bytes; allowed are {LIMIT_FILE_BYTES}"
     assert reasons["pipe.png"] == "not a regular file"
     split = split_like_keras(scan(tmp_path / "data"), 0.25, 100)
     for labelled, subset in ((cache.training, split.training), (cache.validation, split.validation)):
+        assert labelled.sha256s == [hashlib.sha256(file.read_bytes()).hexdigest() for file in labelled.files]
         assert labelled.files == [file for file in subset.files if file not in {u.file for u in cache.unreadable}]
         for file, row in zip(labelled.files, labelled.images_nhwc, strict=True):
             np.testing.assert_array_equal(row, pixels.decode(file.read_bytes(), 16, 20, 3))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cnnsvc.errors import InvalidError, NotationError, NotFoundError
+from cnnsvc.errors import InvalidError, NotationError
 from training.catalogue import CATALOGUE, CUSTOM_NAME, lookup, resolve
 from training.notation import parse
 
@@ -15,7 +15,7 @@ def test_names() -> None:
 
 def test_unknown_name_names_the_known() -> None:
     """An unknown name is not found, and the error says what there is."""
-    with pytest.raises(NotFoundError, match=r"'27'; known are 26, 28, listing, figure"):
+    with pytest.raises(InvalidError, match=r"'27'; known are 26, 28, listing, figure"):
         lookup("27")
 
 
@@ -46,5 +46,5 @@ def test_resolve_passes_notation_errors_on(arch: str) -> None:
 
 def test_empty_name_is_unknown() -> None:
     """An empty name is not silently the default."""
-    with pytest.raises(NotFoundError):
+    with pytest.raises(InvalidError, match="no network is called ''"):
         resolve("", None)

@@ -50,12 +50,15 @@ def test_linked_folders_are_not_entered_but_a_linked_class_is_one(tmp_path: Path
         ([], "has no sub-folders"),
         (["1.png"], "has no sub-folders"),
         (["a/1.png", "a/2.png"], "has one class only, 'a'"),
-        (["a/1.png", "a/2.png", "b/1.png"], "class 'b' has 1 images"),
+        (["a/1.png", "a/2.png", "b/1.png"], "class 'b' has 1 image in"),
         (["a/1.png", "a/2.png", "b/1.webp", "b/2.webp"], "class 'b' has 0 images"),
+        (["a/1.png", "a/2.png", "b/1.webp", "b/2.webp"], "--split keras lists no others, such as the 2 .webp there"),
         (["Rose/1.png", "Rose/2.png", "rose/1.png", "rose/2.png"], "'Rose' and 'rose'"),
         (["rose/1.png", "rose/2.png", "rose /1.png", "rose /2.png"], "'rose' and 'rose '"),
+        (["rose/1.png", "rose/2.png", "ro\u200bse/1.png", "ro\u200bse/2.png"], "have the same name"),
         (["caf\u00e9/1.png", "caf\u00e9/2.png", "cafe\u0301/1.png", "cafe\u0301/2.png"], "have the same name"),
         (["a\nb/1.png", "a\nb/2.png", "c/1.png", "c/2.png"], "cannot be printed"),
+        (["a\u2028b/1.png", "a\u2028b/2.png", "c/1.png", "c/2.png"], "cannot be printed"),
         (["a\udcff/1.png", "a\udcff/2.png", "c/1.png", "c/2.png"], "cannot be printed"),
     ],
 )
@@ -65,6 +68,15 @@ def test_a_folder_that_cannot_be_trained_on_is_refused(tmp_path: Path, files: li
     with pytest.raises(DatasetError) as error:
         scan(tmp_path)
     assert complaint in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\U0001f469\u200d\U0001f33e", "\u00e9", "a b"]
+)
+def test_joiners_belong_to_names(tmp_path: Path, name: str) -> None:
+    """Persian words and emoji hold characters that are invisible alone."""
+    _touch(tmp_path, f"{name}/1.png", f"{name}/2.png", "z/1.png", "z/2.png")
+    assert name in scan(tmp_path).class_names
 
 
 def test_a_missing_folder_and_a_file_are_told_apart(tmp_path: Path) -> None:
@@ -96,11 +108,22 @@ def test_another_seed_is_another_split(tmp_path: Path) -> None:
     assert len(validations) == 2
 
 
+@pytest.mark.parametrize("num_images", [4, 6, 7, 11, 14, 30, 301])
+def test_the_advised_split_suffices(tmp_path: Path, num_images: int) -> None:
+    """The share that the error names leaves at least one image for validation."""
+    files = [tmp_path / f"{number}.png" for number in range(num_images)]
+    listing = Listing(tmp_path, ["a", "b"], files, np.arange(num_images, dtype=np.int32) % 2, {})
+    with pytest.raises(DatasetError) as error:
+        split_like_keras(listing, 0.001, 100)
+    advised = float(str(error.value).rpartition(" ")[2])
+    assert len(split_like_keras(listing, advised, 100).validation.files) == 1
+
+
 def test_a_split_that_leaves_nothing_is_refused(tmp_path: Path) -> None:
     """Neither an empty validation subset nor a class without training images passes."""
     write_image_folder(tmp_path / "data", 2, 2)
     listing = scan(tmp_path / "data")
-    with pytest.raises(DatasetError, match=r"leaves none of the 4 images .* at least 0\.2500"):
+    with pytest.raises(DatasetError, match=r"leaves none of the 4 images .* at least 0\.25"):
         split_like_keras(listing, 0.2, 100)
     with pytest.raises(DatasetError, match="without training images"):
         split_like_keras(listing, 0.9, 100)

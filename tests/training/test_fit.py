@@ -40,8 +40,9 @@ def test_a_small_network_learns_and_its_best_epoch_comes_out(cache: Cache) -> No
     assert [record.epoch for record in fitted.history] == [1, 2, 3, 4, 5, 6]
     network = new_network(settings)
     network.set_weights(fitted.weights)
-    scores = predict_scores(network, cache.validation.images_nhwc)
+    scores = predict_scores(network, cache.validation.images_nhwc, batch_size=3)
     assert scores.dtype == np.float32
+    assert len(scores) == len(cache.validation.labels)
     assert accuracy(scores, cache.validation.labels) == best.validation_accuracy
     assert out.getvalue().count("\n") == 6
     assert "epoch 6/6" in out.getvalue()
@@ -57,7 +58,7 @@ def test_patience_ends_a_run_that_gets_no_better(cache: Cache) -> None:
 
 
 def test_a_loss_that_is_no_number_stops_the_run(cache: Cache) -> None:
-    """The error names epoch and step and what to change."""
+    """The error names epoch and step and what to change, but no learning rate below the least."""
     from tests.training.runs import IMAGE, QUICK, quiet_reporter
     from training.fit import fit
 
@@ -70,6 +71,9 @@ def test_a_loss_that_is_no_number_stops_the_run(cache: Cache) -> None:
 
     with pytest.raises(TrainingError, match=r"loss became nan in epoch 1, step 1; try a --learning-rate below 0\.02"):
         fit(build_broken, IMAGE, cache.training, cache.validation, QUICK, Device("CPU"), quiet_reporter())
+    slow = replace(QUICK, learning_rate=1e-7)
+    with pytest.raises(TrainingError, match="try --precision float32 or another network"):
+        fit(build_broken, IMAGE, cache.training, cache.validation, slow, Device("CPU"), quiet_reporter())
 
 
 def test_mixed_precision_trains_and_its_weights_stay_float32(cache: Cache) -> None:

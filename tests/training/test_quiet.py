@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from cnnsvc.errors import UnsupportedError
 from training.quiet import LOG_LEVEL_VARIABLE, quiet_loading
 
 
@@ -33,6 +34,19 @@ def test_a_failure_shows_what_was_held_back(capfd: pytest.CaptureFixture[str]) -
     with pytest.raises(ImportError):
         fail()
     assert capfd.readouterr().err == "the reason\n"
+
+
+def test_an_error_of_ours_needs_no_notices(capfd: pytest.CaptureFixture[str]) -> None:
+    """What we refuse in one line is not drowned in what a library printed on the way."""
+
+    def refuse() -> None:
+        with quiet_loading():
+            os.write(2, b"failed call to cuInit\n")
+            raise UnsupportedError("no GPU here")
+
+    with pytest.raises(UnsupportedError):
+        refuse()
+    assert capfd.readouterr().err == ""
 
 
 def test_a_user_who_set_the_log_level_sees_everything(

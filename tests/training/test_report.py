@@ -32,10 +32,11 @@ def training(class_names: list[str]) -> Trained:
         notation="C: 16 16 32 32 D: 16R",
         class_names=class_names,
         image=ImageShape(180, 160, 3),
-        validation=Labelled([], np.zeros((0, 1, 1, 3), np.uint8), LABELS),
+        validation=Labelled([], np.zeros((0, 1, 1, 3), np.uint8), LABELS, []),
         history=HISTORY,
         best_epoch=5,
         facts={"settings": {"seed": 100}, "unreadable": ["a.jpg"]},
+        folder=Path("data"),
     )
 
 
@@ -69,6 +70,15 @@ def test_the_pictures_can_be_opened(report: Path, name: str) -> None:
     with Image.open(report / f"{name}.png") as picture:
         assert picture.format == "PNG"
         assert np.asarray(picture.convert("L")).std() > 1
+
+
+def test_classes_without_images_are_not_the_worst() -> None:
+    """In the table of the worst classes they stand last, and their recall is no number there nor in the JSON."""
+    qualities = class_qualities(confusion_matrix(scores_of(PREDICTED, 4), LABELS), ["daisy", "rose", "tulip", "none"])
+    assert [quality.recall is None for quality in qualities] == [False, False, False, True]
+    (table,) = classes_figure(qualities).axes[0].tables
+    assert [table[row, 0].get_text().get_text() for row in range(1, 5)] == ["tulip", "daisy", "rose", "none"]
+    assert table[4, 5].get_text().get_text() == "–"
 
 
 def test_the_curves_mark_the_chosen_epoch() -> None:

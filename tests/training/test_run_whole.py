@@ -53,6 +53,6 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
     assert process.returncode == 130, "".join(said) + rest
     assert "Traceback" not in rest
     # The notices that TensorFlow prints while it loads are held back.
-    assert len(said) == 3, said
+    assert len(said) == 4, said
     assert versions(tmp_path / "models/shapes") == []
     assert not list((tmp_path).glob("models/**/*"))

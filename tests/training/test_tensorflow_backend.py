@@ -1,14 +1,16 @@
 """training/tensorflow_backend.py: the choice of device and precision, several devices, determinism."""
 
+import json
 import os
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cnnsvc.errors import UnsupportedError
+from cnnsvc.errors import TrainingError, UnsupportedError
 from tests.images import write_image_folder
 from training.settings import Precision, TrainSettings
 
@@ -25,8 +27,8 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _run(mode: str, folder: Path) -> list[str]:
-    """Lines printed by a process of its own: TensorFlow's devices and determinism are set once a process."""
+def _run(mode: str, folder: Path) -> list[dict[str, Any]]:
+    """JSON printed by a process of its own: TensorFlow's devices and determinism are set once a process."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "tests.training.runs", mode, str(folder)],
         cwd=ROOT,
@@ -36,7 +38,7 @@ def _run(mode: str, folder: Path) -> list[str]:
         timeout=240,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def test_without_a_gpu_auto_is_the_cpu() -> None:
@@ -81,12 +83,29 @@ def test_gpus_get_the_precision_they_gain_from(
     assert gpu_policy(precision, capabilities) == policy
 
 
-def test_two_devices_train_one_network(shapes: Path) -> None:
-    """Under the mirrored strategy the fit learns, with finite losses, although the last batch has a single image."""
-    description, accuracy, loss = _run("two_devices", shapes)
-    assert description == "2 devices: logical CPUs"
-    assert float(accuracy) > 0.6
-    assert 0 < float(loss) < 10
+def test_several_devices_train_one_network(shapes: Path) -> None:
+    """Under the mirrored strategy the fit learns, however few images the last batches to train and to validate hold.
+
+    A batch size that the devices cannot share evenly is lowered, of which a line tells.
+    """
+    (found,) = _run("four_devices", shapes)
+    assert found["description"] == "4 devices: logical CPUs"
+    assert found["said"].startswith("--batch-size 10 becomes 8, a multiple of 4 devices\n")
+    assert found["validation_accuracy"] >= 0.6
+    assert 0 < found["training_loss"] < 10
+
+
+def test_memory_that_runs_out_is_told_in_one_line() -> None:
+    """TensorFlow's error becomes ours, with what to change."""
+    import tensorflow as tf
+
+    from training.tensorflow_backend import memory_errors_told
+
+    with (
+        pytest.raises(TrainingError, match=r"not enough memory \(OOM when allocating\); try a smaller --batch-size"),
+        memory_errors_told(),
+    ):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating\nand much more")
 
 
 def test_deterministic_runs_are_equal_bit_for_bit(shapes: Path) -> None:

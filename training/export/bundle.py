@@ -14,18 +14,20 @@ import tensorflow as tf
 
 from cnnsvc.bundle import check_model_name, publish, staging
 from cnnsvc.engines.base import Engine, Images, Scores
-from cnnsvc.engines.golden import write_golden
+from cnnsvc.engines.golden import TOLERANCES, disagreements, write_golden
 from cnnsvc.engines.load import open_engine
-from cnnsvc.errors import ImageError
+from cnnsvc.errors import ExportError, ImageError
 from cnnsvc.manifest import MANIFEST_FORMAT, Manifest, Network
 from cnnsvc.pixels import PIXELS_VERSION
+from training.evaluate import predict_batch_size
 from training.export.examples import Examples, choose_examples
 from training.export.onnx import ONNX_NAME, metadata_of, write_onnx
-from training.export.parity import Candidate, Proof, artifacts_of, prove
+from training.export.parity import BATCH_SIZE, PRECISION, Candidate, Proof, artifacts_of, prove, warnings_of
 from training.export.savedmodel import LoadedSavedModel, write_saved_model
 from training.export.triton import write_triton_files
 from training.export.warmup import bytes_log, classify_log, predict_logs, write_warmup
 from training.report import write_report
+from training.report_page import write_page
 from training.trained import Trained
 
 _ENGINES = ("openvino", "onnxruntime")
@@ -46,17 +48,23 @@ def export_bundle(trained: Trained, models_dir: Path, *, on_step: Callable[[str]
         write_onnx(trained.network, metadata, trained.image, folder / ONNX_NAME)
         with _candidates(folder, trained) as candidates:
             on_step(f"proving {len(candidates)} exports on {len(trained.validation.labels)} validation images")
-            proof = prove(trained.validation, lambda images: _predict(trained.network, images), candidates)
+            proof = _prove(trained, candidates)
             for agreement in proof.agreements:
                 on_step(agreement.describe())
+            for warning in warnings_of(proof.agreements):
+                on_step(f"warning: {warning}")
             on_step("recording golden answers")
             _write_answers(folder, trained, candidates)
         on_step("writing the report")
         export = {"agreements": [asdict(agreement) for agreement in proof.agreements]}
         write_report(folder, trained, proof.scores_nk, export)
         manifest = _manifest(trained, proof)
+        write_page(folder, trained, proof, manifest)
         path = publish(folder, manifest)
-    write_triton_files(model_dir, msgspec.structs.replace(manifest, version=int(path.name)))
+    try:
+        write_triton_files(model_dir, msgspec.structs.replace(manifest, version=int(path.name)))
+    except OSError as error:  # the bundle is published and whole without them
+        on_step(f"warning: the files for Triton beside {path} could not be written: {error}")
     return path
 
 
@@ -89,6 +97,13 @@ def _exact_products() -> Iterator[None]:
         tf.config.experimental.enable_tensor_float_32_execution(was_enabled)
 
 
+def _prove(trained: Trained, candidates: list[Candidate]) -> Proof:
+    batch_size = min(BATCH_SIZE, predict_batch_size(trained.network))
+    return prove(
+        trained.validation, lambda images: _predict(trained.network, images), candidates, batch_size=batch_size
+    )
+
+
 def _predict(network: keras.Model, images_nhwc: Images) -> Scores:
     scores: Scores = keras.ops.convert_to_numpy(network(images_nhwc.astype(np.float32), training=False))
     return scores.astype(np.float32, copy=False)
@@ -99,9 +114,9 @@ def _write_answers(folder: Path, trained: Trained, candidates: list[Candidate]) 
     examples = choose_examples(trained.validation, trained.class_names, trained.image)
     answers: dict[str, Scores] = {}
     for candidate in candidates:
-        if candidate.artifact not in answers:
-            with contextlib.suppress(ImageError):  # a file that TensorFlow cannot decode has no answer to record
-                answers[candidate.artifact] = _answers(candidate, examples)
+        with contextlib.suppress(ImageError):  # a file that TensorFlow cannot decode has no answer to record
+            found = _answers(candidate, examples)
+            _check_answers(candidate, answers.setdefault(candidate.artifact, found), found)
     write_golden(folder, list(zip(examples.names, examples.files, strict=True)), answers)
     write_warmup(folder, _warmup_records(trained, examples, answers))
 
@@ -110,6 +125,16 @@ def _answers(candidate: Candidate, examples: Examples) -> Scores:
     """One row an example, each run alone, as the golden check will do."""
     given: Any = examples.images_nhwc if candidate.takes == "pixels" else examples.files
     return np.concatenate([candidate.run(given[row : row + 1]) for row in range(len(given))])
+
+
+def _check_answers(candidate: Candidate, recorded: Scores, found: Scores) -> None:
+    """Raises ExportError where an engine would not load the bundle for what another one answered."""
+    if wrong := disagreements(recorded, found, TOLERANCES[PRECISION]):
+        raise ExportError(
+            f"{candidate.engine} answers {len(wrong)} of {len(found)} golden images unlike the engine whose answers"
+            f" for {candidate.artifact} are recorded; largest difference {np.abs(recorded - found).max():.1e},"
+            f" allowed {TOLERANCES[PRECISION]:g}"
+        )
 
 
 def _warmup_records(trained: Trained, examples: Examples, answers: dict[str, Scores]) -> Iterator[Any]:

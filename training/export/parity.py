@@ -1,10 +1,11 @@
 """The proof: every artifact runs over the whole validation split and is compared with the trained network.
 
 An image counts as agreeing when both choose the same class, or when the trained network itself scores the two classes
-within 1e-3 of each other: between such a pair rounding decides.
+within 1e-3 of each other: between such a pair rounding decides. Whatever is chosen, no probability of an artifact that
+takes pixels may be further off than the golden check of the server allows.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -12,14 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnsvc.engines.base import Images, Scores
+from cnnsvc.engines.golden import TOLERANCES
 from cnnsvc.errors import ExportError, ImageError
 from cnnsvc.manifest import Artifact, Baseline
+from training.originals import read_again
 from training.trained import Labelled
 
 BATCH_SIZE: Final = 32
+PRECISION: Final = "float32"
+"""Of every artifact so far."""
 NEAR_TIE: Final = 1e-3
 ALLOWED_PER_MILLE: Final = {"pixels": 1, "files": 30}
 """Largest share of disagreeing images, by what the artifact takes."""
+ALLOWED_DIFFERENCE: Final = {"pixels": TOLERANCES[PRECISION], "files": 1.0}
+"""Of a probability; files are decoded by others than ours, so their scores may differ."""
 
 _NUM_CONFIDENCE_BINS: Final = 10
 
@@ -51,6 +58,8 @@ class Agreement:
     """Images with another best class that the trained network scores within NEAR_TIE of its own."""
     num_undecodable: int = 0
     """Files that TensorFlow's decoders refuse and ours do not: not among the images."""
+    num_lost: int = 0
+    """Files that are gone, or others by now than the ones that were decoded: not among the images."""
     max_difference: float = 0.0
 
     def add(self, expected_nk: Scores, found_nk: Scores, labels: NDArray[np.int32]) -> None:
@@ -79,13 +88,23 @@ class Agreement:
         allowed = self.num_images * ALLOWED_PER_MILLE[self.takes] // 1000
         return max(1, allowed) if self.takes == "files" else allowed
 
+    @property
+    def is_accepted(self) -> bool:
+        """Infinite is the difference of scores that are no numbers."""
+        return self.num_disagreeing <= self.num_allowed and self.max_difference <= ALLOWED_DIFFERENCE[self.takes]
+
     def describe(self) -> str:
         """One line with the figures, for people."""
-        text = (
+        bound = ALLOWED_DIFFERENCE[self.takes]
+        parts = [
             f"{self.artifact} in {self.engine}: {self.num_disagreeing} of {self.num_images} images disagree"
-            f" (allowed {self.num_allowed}), largest difference {self.max_difference:.1e}"
-        )
-        return text + (f", {self.num_undecodable} not decodable" if self.num_undecodable else "")
+            f" (allowed {self.num_allowed})",
+            f"{self.num_near_ties} nearly tied" if self.num_near_ties else "",
+            f"largest difference {self.max_difference:.1e}" + (f" (allowed {bound:g})" if bound < 1 else ""),
+            f"{self.num_undecodable} not decodable" if self.num_undecodable else "",
+            f"{self.num_lost} gone or changed" if self.num_lost else "",
+        ]
+        return ", ".join(part for part in parts if part)
 
 
 @dataclass(frozen=True)
@@ -97,24 +116,34 @@ class Proof:
     baseline: Baseline
 
 
-def prove(validation: Labelled, reference: Callable[[Images], Scores], candidates: list[Candidate]) -> Proof:
-    """Compares the candidates with the reference, BATCH_SIZE images in memory at a time.
+def prove(
+    validation: Labelled,
+    reference: Callable[[Images], Scores],
+    candidates: list[Candidate],
+    *,
+    batch_size: int = BATCH_SIZE,
+) -> Proof:
+    """Compares the candidates with the reference, `batch_size` images in memory at a time.
 
-    Raises ExportError, with all figures, where one disagrees on too many images or the reference is not finite.
+    Files that a candidate cannot decode and files that are lost count for nothing: what is served decodes by our own
+    pixels, and hours of training are not thrown away for a moved file. warnings_of tells of both.
+
+    Raises ExportError, with all figures, where one disagrees too much or the reference is not finite.
     """
     agreements = [Agreement(candidate.artifact, candidate.engine, candidate.takes) for candidate in candidates]
     batches, channel_sums = [], []
-    for rows in _batches(len(validation.labels)):
+    for start in range(0, len(validation.labels), batch_size):
+        rows = slice(start, start + batch_size)
         images_nhwc = np.ascontiguousarray(validation.images_nhwc[rows])
         expected_nk = reference(images_nhwc)
         if not np.isfinite(expected_nk).all():
             raise ExportError(f"the trained network gives scores that are not finite on {validation.files[rows][0]}")
+        files = [read_again(validation, start + row) for row in range(len(images_nhwc))]
         for candidate, agreement in zip(candidates, agreements, strict=True):
             if candidate.takes == "pixels":
                 agreement.add(expected_nk, candidate.run(images_nhwc), validation.labels[rows])
             else:
-                files = [file.read_bytes() for file in validation.files[rows]]
-                _add_files(agreement, candidate, files, expected_nk, validation.labels[rows])
+                _add_originals(agreement, candidate, files, expected_nk, validation.labels[rows])
         batches.append(expected_nk)
         channel_sums.append(images_nhwc.sum(axis=(0, 1, 2), dtype=np.float64))
     _check(agreements)
@@ -138,17 +167,45 @@ def artifacts_of(agreements: list[Agreement]) -> dict[str, Artifact]:
         engines = [one for one in agreements if one.artifact == name and one.num_images]
         if engines:
             artifacts[name] = Artifact(
-                precision="float32",
+                precision=PRECISION,
                 num_images=min(one.num_images for one in engines),
                 accuracy=min(one.num_correct / one.num_images for one in engines),
                 top1_agreement=min(one.num_same / one.num_images for one in engines),
                 max_difference=max(one.max_difference for one in engines),
+                num_undecodable=max(one.num_undecodable for one in engines),
             )
     return artifacts
 
 
-def _batches(num_images: int) -> Iterator[slice]:
-    return (slice(start, start + BATCH_SIZE) for start in range(0, num_images, BATCH_SIZE))
+def warnings_of(agreements: list[Agreement]) -> list[str]:
+    """What the figures leave out, for people."""
+    warnings = [
+        f"{one.artifact} cannot decode {one.num_undecodable} of {one.num_images + one.num_undecodable} files,"
+        " which are not in its figures"
+        for one in agreements
+        if one.num_undecodable
+    ]
+    if num_lost := max((one.num_lost for one in agreements), default=0):
+        warnings.append(
+            f"{num_lost} validation files are gone or have changed since they were decoded;"
+            " the signatures that take files were not compared on them"
+        )
+    unproven = dict.fromkeys(one.artifact for one in agreements if not one.num_images)
+    return [*warnings, *(f"{name} ran on no file at all: it is unproven and not in the manifest" for name in unproven)]
+
+
+def _add_originals(
+    agreement: Agreement,
+    candidate: Candidate,
+    originals: list[bytes | None],
+    expected_nk: Scores,
+    labels: NDArray[np.int32],
+) -> None:
+    rows = [row for row, original in enumerate(originals) if original is not None]
+    agreement.num_lost += len(originals) - len(rows)
+    if rows:
+        files = [original for original in originals if original is not None]
+        _add_files(agreement, candidate, files, expected_nk[rows], labels[rows])
 
 
 def _add_files(
@@ -167,8 +224,7 @@ def _add_files(
 
 
 def _check(agreements: list[Agreement]) -> None:
-    failed = [one for one in agreements if one.num_disagreeing > one.num_allowed or one.max_difference == np.inf]
-    if failed:
+    if failed := [one for one in agreements if not one.is_accepted]:
         raise ExportError(
             "the exported network disagrees with the trained one: " + "; ".join(one.describe() for one in failed)
         )

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from cnnsvc.engines.base import Images, Scores
-from cnnsvc.errors import ImageError
+from cnnsvc.errors import ExportError, ImageError
 from cnnsvc.manifest import ImageShape
 from training.export.tf_pixels import decode_batch
 
@@ -90,15 +90,23 @@ class LoadedSavedModel:
             raise ImageError(f"TensorFlow cannot decode an image: {error.message}") from None
 
     def classify(self, images: list[bytes]) -> Scores:
-        """Raises ImageError where TensorFlow cannot decode one of the images."""
+        """Raises ImageError where TensorFlow cannot decode one of the images, ExportError for other names than ours."""
         try:
             answer = self._signatures["classify"](inputs=tf.constant([example(one) for one in images]))
         except tf.errors.InvalidArgumentError as error:
             raise ImageError(f"TensorFlow cannot decode an image: {error.message}") from None
-        columns = [[self._positions[name] for name in row] for row in answer["classes"].numpy()]
-        scores = np.empty(answer["scores"].shape, np.float32)
-        np.put_along_axis(scores, np.asarray(columns), answer["scores"].numpy(), axis=1)
-        return scores
+        return self._in_class_order(answer["classes"].numpy().tolist(), answer["scores"].numpy())
+
+    def _in_class_order(self, names_nk: list[list[bytes]], scores_nk: Scores) -> Scores:
+        """From the scores of these classes, row by row. Raises ExportError unless a row names each class once."""
+        for names in names_nk:
+            if sorted(names) != sorted(self._positions):
+                shown = b", ".join(names).decode("utf-8", "replace")
+                raise ExportError(f"the signature classify names the classes {shown}; expected each of ours once")
+        columns_nk = np.asarray([[self._positions[name] for name in names] for names in names_nk])
+        ordered = np.empty_like(scores_nk)
+        np.put_along_axis(ordered, columns_nk, scores_nk, axis=1)
+        return ordered
 
 
 def example(image_bytes: bytes) -> bytes:

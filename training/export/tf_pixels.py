@@ -1,7 +1,7 @@
 """The pixel function once more, in TensorFlow's operations, for the signatures that take encoded images.
 
-It comes close to cnnsvc.pixels, for JPEGs to within 1 of 255, and cannot equal it everywhere: palettes of BMP files are
-read as grey.
+It comes close to cnnsvc.pixels, for JPEGs to within 1 of 255, and cannot equal it everywhere: BMP files of
+1, 4 or 16 bits a pixel and compressed ones are refused.
 """
 
 from typing import Any, Final
@@ -57,7 +57,7 @@ def _decode_other(image_bytes: Any, channels: int) -> Any:
     """PNG, GIF (first frame), BMP and still WebP as float32 (h, w, C), alpha dropped."""
     rgb = tf.case(
         [
-            (tf.strings.substr(image_bytes, 0, 2) == b"BM", lambda: _rgb(tf.io.decode_bmp(image_bytes))),
+            (tf.strings.substr(image_bytes, 0, 2) == b"BM", lambda: _decode_bmp(image_bytes)),
             (_is_still_webp(image_bytes), lambda: _rgb(tf.io.decode_webp(image_bytes)[0])),  # its only frame
         ],
         # Always three channels: TensorFlow 2.21 corrupts its heap on an animated WebP when it may choose their number.
@@ -65,6 +65,26 @@ def _decode_other(image_bytes: Any, channels: int) -> Any:
     )
     image = tf.cast(rgb, tf.float32)
     return image if channels == 3 else tf.round(tf.reduce_sum(image * _GREY_WEIGHTS, axis=-1, keepdims=True))
+
+
+def _decode_bmp(bmp: Any) -> Any:
+    """uint8 (h, w, 3). TensorFlow's decoder gives the places in a palette as if they were greys.
+
+    Source: BITMAPINFOHEADER; its size at byte 14, bits a pixel at 28, compression at 30, colours of the palette at 46.
+    """
+    # Too few bytes are the decoder's to refuse.
+    header = tf.cast(tf.io.decode_raw(tf.strings.substr(bmp + b"\0" * 50, 14, 36), tf.uint8), tf.int32)
+    header_size, compression = header[0], header[16]
+    with tf.control_dependencies([tf.debugging.Assert(compression != 1, ["the BMP is compressed"])]):
+        image = tf.ensure_shape(tf.io.decode_bmp(bmp), (None, None, None))
+    num_colours = header[32] + 256 * header[33]
+    palette_bytes = 4 * tf.where(num_colours == 0, 256, num_colours)  # blue, green, red and nothing
+
+    def from_palette() -> Any:
+        palette = tf.io.decode_raw(tf.strings.substr(bmp, 14 + header_size, palette_bytes), tf.uint8)
+        return tf.gather(tf.reshape(palette, (-1, 4))[:, 2::-1], tf.cast(image[..., 0], tf.int32))
+
+    return tf.cond(tf.shape(image)[-1] == 1, from_palette, lambda: _rgb(image))
 
 
 def _is_still_webp(image_bytes: Any) -> Any:

@@ -35,7 +35,6 @@ def write_triton_files(model_dir: Path, manifest: Manifest) -> None:
         num_classes=len(manifest.class_names),
         labels=LABELS_NAME,
     )
-    # One label a line; a folder's name may hold a line break.
-    labels = "".join(" ".join(name.splitlines()) + "\n" for name in manifest.class_names)
+    labels = "".join(f"{name}\n" for name in manifest.class_names)
     write_atomically(model_dir / LABELS_NAME, labels)
     write_atomically(model_dir / CONFIG_NAME, config)

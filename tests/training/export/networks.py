@@ -9,6 +9,7 @@ from keras import layers
 from cnnsvc import pixels
 from cnnsvc.manifest import ImageShape
 from tests.images import write_image_folder
+from training.originals import sha256_of
 from training.trained import EpochRecord, Labelled, Trained
 
 SIZE = 24
@@ -57,10 +58,13 @@ def finished_training(folder: Path, *, channels: int = 3, images_per_class: int 
         history=[EpochRecord(epoch, 1 / epoch, 0.5, 1.1 / epoch, 0.4, 100.0, 1.5) for epoch in (1, 2, 3)],
         best_epoch=2,
         facts={"settings": {"seed": 100}},
+        folder=folder,
     )
 
 
 def labelled(files: list[Path], class_names: list[str], channels: int) -> Labelled:
     """The files decoded, labelled by their folders."""
     labels = np.array([class_names.index(file.parent.name) for file in files], np.int32)
-    return Labelled(files, np.stack([pixels.decode(file.read_bytes(), SIZE, SIZE, channels) for file in files]), labels)
+    contents = [file.read_bytes() for file in files]
+    images_nhwc = np.stack([pixels.decode(content, SIZE, SIZE, channels) for content in contents])
+    return Labelled(files, images_nhwc, labels, [sha256_of(content) for content in contents])

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ from cnnsvc.errors import ExportError, InvalidError
 from tests.encoded import scene
 from tests.training.export.conftest import Exported
 from tests.training.export.networks import finished_training, labelled
-from training.export.bundle import export_bundle
+from training.export.bundle import _check_answers, export_bundle
+from training.export.parity import Candidate
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +44,7 @@ def test_the_folder(exported: Exported) -> None:
         "assets.extra/tf_serving_warmup_requests",
         "golden/answers.json",
         *(f"golden/{index:03d}_{name}.jpg" for index, name in enumerate(exported.trained.class_names)),
-        *(f"report/{name}" for name in ("metrics.json", "curves.png", "confusion.png", "classes.png")),
+        *(f"report/{name}" for name in ("metrics.json", "report.html", "curves.png", "confusion.png", "classes.png")),
     }
     beside = {path.name for path in exported.path.parent.iterdir()}
     assert beside == {"1", "config.pbtxt", "labels.txt"}
@@ -115,7 +117,52 @@ def test_a_failed_proof_leaves_nothing(tmp_path: Path) -> None:
     trained.network.weights[-1].assign(np.full(3, np.nan))
     with pytest.raises(ExportError, match="not finite"):
         export_bundle(trained, tmp_path / "models", on_step=lambda _: None)
-    assert list((tmp_path / "models" / "shapes").iterdir()) == []
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_files_for_triton_that_cannot_be_written(tmp_path: Path) -> None:
+    """A bundle that is published is a success, whatever becomes of the files beside it, of which a warning tells."""
+    trained = finished_training(tmp_path / "images", images_per_class=2)
+    (tmp_path / "models/shapes/labels.txt").mkdir(parents=True)
+    steps: list[str] = []
+    path = export_bundle(trained, tmp_path / "models", on_step=steps.append)
+    assert open_bundle(path).manifest.version == 1
+    assert steps[-1].startswith(f"warning: the files for Triton beside {path} could not be written")
+
+
+def test_images_that_are_gone_by_then(tmp_path: Path) -> None:
+    """A training outlives its data: what takes pixels is proven, what takes files is told to be unproven."""
+    trained = finished_training(tmp_path / "images", images_per_class=2)
+    shutil.rmtree(tmp_path / "images")
+    steps: list[str] = []
+    path = export_bundle(trained, tmp_path / "models", on_step=steps.append)
+    bundle = open_bundle(path)
+    assert list(bundle.manifest.artifacts) == ARTIFACTS[:3]
+    check_golden(bundle, load_engine("auto", bundle, num_threads=1))
+    assert "warning: 6 validation files are gone" in "\n".join(steps)
+
+
+def test_an_engine_that_answers_otherwise(exported: Exported) -> None:
+    """The recorded answers must be every engine's, or one of them could not load the bundle."""
+    candidate = Candidate("model.onnx", "onnxruntime", "pixels", lambda images_nhwc: images_nhwc)
+    recorded = np.asarray([[0.9, 0.06, 0.04]], np.float32)
+    _check_answers(candidate, recorded, recorded + np.float32(9e-4))
+    with pytest.raises(ExportError, match=r"onnxruntime answers 1 of 1 golden images unlike .* difference 2\.0e-03"):
+        _check_answers(candidate, recorded, recorded + np.float32(2e-3))
+
+
+def test_palettes_of_every_format(tmp_path: Path) -> None:
+    """A dataset of images with palettes, BMP among them, is exported with every signature in agreement."""
+    trained = finished_training(tmp_path / "images", images_per_class=2)
+    files = []
+    for index, file in enumerate(trained.validation.files):
+        files.append(file.with_suffix((".bmp", ".png", ".gif")[index % 3]))
+        with Image.open(file) as image:
+            image.convert("P").save(files[-1])
+    changed = dataclasses.replace(trained, validation=labelled(files, trained.class_names, 3))
+    path = export_bundle(changed, tmp_path / "models", on_step=lambda _: None)
+    for artifact in open_bundle(path).manifest.artifacts.values():
+        assert (artifact.num_images, artifact.num_undecodable, artifact.top1_agreement) == (6, 0, 1.0)
 
 
 def test_a_name_that_is_no_folder(exported: Exported, tmp_path: Path) -> None:
@@ -134,9 +181,10 @@ def test_files_that_tensorflow_cannot_decode(tmp_path: Path) -> None:
     animated = tmp_path / "images" / trained.class_names[0] / "animated.png"
     animated.write_bytes(stream.getvalue())
     validation = labelled([*trained.validation.files, animated], trained.class_names, 3)
-    path = export_bundle(
-        dataclasses.replace(trained, validation=validation), tmp_path / "models", on_step=lambda _: None
-    )
+    steps: list[str] = []
+    path = export_bundle(dataclasses.replace(trained, validation=validation), tmp_path / "models", on_step=steps.append)
     artifacts = open_bundle(path).manifest.artifacts
     assert (artifacts["model.onnx"].num_images, artifacts["saved_model/classify"].num_images) == (7, 6)
+    assert (artifacts["model.onnx"].num_undecodable, artifacts["saved_model/classify"].num_undecodable) == (0, 1)
+    assert "warning: saved_model/classify cannot decode 1 of 7 files, which are not in its figures" in steps
     assert list(read_golden(path).scores) == ARTIFACTS[:3]

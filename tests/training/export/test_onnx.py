@@ -79,5 +79,5 @@ def test_the_graph_is_lean(tmp_path: Path) -> None:
     operations = Counter(node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node)
     assert operations["Conv"] == operations["Relu"] - 1 == 3
     assert operations["Transpose"] == 2  # into the order of ONNX, and back before the dense layers
-    assert operations["Mul"] == 1  # the division by 255
+    assert operations["Mul"] == 2  # the division by 255, and the scale of the inputs of the first dense layer
     assert not operations.keys() & {"BatchNormalization", "Identity", "Dropout", "Sub", "Div"}

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from cnnsvc.engines.base import Images, Scores
 from cnnsvc.errors import ExportError, ImageError
-from training.export.parity import BATCH_SIZE, Agreement, Candidate, artifacts_of, baseline_of, prove
+from training.export.parity import BATCH_SIZE, Agreement, Candidate, artifacts_of, baseline_of, prove, warnings_of
+from training.originals import sha256_of
 from training.trained import Labelled
 
 NUM_CLASSES = 3
@@ -20,9 +21,12 @@ def split(folder: Path, num_images: int) -> Labelled:
     """Grey images of values 0, 1, 2, …, each with a file that holds its value; the class is the value modulo three."""
     values = np.arange(num_images, dtype=np.uint8)
     files = [folder / f"{value}.bin" for value in values]
-    for file, value in zip(files, values, strict=True):
-        file.write_bytes(bytes([value]))
-    return Labelled(files, np.tile(values[:, None, None, None], (1, 2, 2, 1)), (values % NUM_CLASSES).astype(np.int32))
+    contents = [bytes([value]) for value in values]
+    for file, content in zip(files, contents, strict=True):
+        file.write_bytes(content)
+    images_nhwc = np.tile(values[:, None, None, None], (1, 2, 2, 1))
+    labels = (values % NUM_CLASSES).astype(np.int32)
+    return Labelled(files, images_nhwc, labels, [sha256_of(content) for content in contents])
 
 
 def certain(values: NDArray[Any], shift: float = 0.0) -> Scores:
@@ -61,16 +65,42 @@ def test_a_faithful_artifact(tmp_path: Path) -> None:
     assert artifact.precision == "float32"
 
 
-def test_the_largest_difference(tmp_path: Path) -> None:
+def shifted_at_41(shift: float) -> Callable[[Any], Scores]:
+    """As the reference, but for one image whose scores are off by this."""
+
+    def run(given: Any) -> Scores:
+        values = np.array([one[0] if isinstance(one, bytes) else one[0, 0, 0] for one in given], int)
+        return np.array(np.where((values == 41)[:, None], certain(values, shift), certain(values)), np.float32)
+
+    return run
+
+
+@pytest.mark.parametrize(("takes", "shift"), [("pixels", 9e-4), ("files", 0.25)])
+def test_the_largest_difference(takes: Literal["pixels", "files"], shift: float, tmp_path: Path) -> None:
     """The largest difference of a single probability is found wherever it is."""
-
-    def shifted(images_nhwc: Images) -> Scores:
-        values = images_nhwc[:, 0, 0, 0].astype(int)
-        return np.array(np.where((values == 41)[:, None], certain(values, 0.25), certain(values)), np.float32)
-
-    (agreement,) = prove(split(tmp_path, 70), reference, [candidate("pixels", shifted)]).agreements
-    assert agreement.max_difference == pytest.approx(0.25)
+    (agreement,) = prove(split(tmp_path, 70), reference, [candidate(takes, shifted_at_41(shift))]).agreements
+    assert agreement.max_difference == pytest.approx(shift, rel=1e-3)
     assert agreement.num_same == 70
+
+
+def test_pixels_must_give_the_same_scores(tmp_path: Path) -> None:
+    """An artifact that chooses the same class of the same pixels but scores it otherwise fails, with the figures."""
+    with pytest.raises(
+        ExportError, match=r"0 of 70 images disagree \(allowed 0\), largest difference 1\.1e-03 \(allowed"
+    ):
+        prove(split(tmp_path, 70), reference, [candidate("pixels", shifted_at_41(1.1e-3))])
+
+
+def test_an_indifferent_network_excuses_nothing() -> None:
+    """Scores within 1e-3 of each other throughout are near ties, which the figures show and the difference bounds."""
+    random = np.random.default_rng(0)
+    expected = (1 / 50 + random.uniform(-4e-4, 4e-4, (100, 50))).astype(np.float32)
+    agreement = Agreement("model.onnx", "openvino", "pixels")
+    agreement.add(expected, expected[:, ::-1], np.zeros(100, np.int32))
+    assert agreement.num_disagreeing == 0
+    assert f"{agreement.num_near_ties} nearly tied" in agreement.describe()
+    agreement.add(expected, np.roll(expected * 3, 1, axis=1), np.zeros(100, np.int32))
+    assert not agreement.is_accepted
 
 
 def test_batches_are_bounded_and_in_order(tmp_path: Path) -> None:
@@ -83,6 +113,9 @@ def test_batches_are_bounded_and_in_order(tmp_path: Path) -> None:
 
     proof = prove(split(tmp_path, 70), counting, [])
     assert sizes == [BATCH_SIZE, BATCH_SIZE, 70 - 2 * BATCH_SIZE]
+    sizes.clear()
+    prove(split(tmp_path, 7), counting, [], batch_size=3)
+    assert sizes == [3, 3, 1]
     np.testing.assert_array_equal(proof.scores_nk.argmax(axis=1), np.arange(70) % NUM_CLASSES)
 
 
@@ -169,16 +202,34 @@ def test_files_that_cannot_be_decoded(tmp_path: Path) -> None:
     (agreement,) = prove(split(tmp_path, 70), reference, [candidate("files", run)]).agreements
     assert (agreement.num_images, agreement.num_same, agreement.num_undecodable) == (67, 66, 3)
     assert "3 not decodable" in agreement.describe()
+    assert warnings_of([agreement]) == [
+        "saved_model/serving_bytes cannot decode 3 of 70 files, which are not in its figures"
+    ]
+    assert artifacts_of([agreement])["saved_model/serving_bytes"].num_undecodable == 3
+
+
+def test_files_that_are_lost_meanwhile(tmp_path: Path) -> None:
+    """A file that is gone or overwritten since it was decoded costs no more than its comparison."""
+    validation = split(tmp_path, 70)
+    validation.files[3].unlink()
+    validation.files[4].write_bytes(b"something else")
+    candidates = [candidate("pixels", reference), candidate("files", wrong_about(set()))]
+    pixels, files = prove(validation, reference, candidates).agreements
+    assert (pixels.num_images, files.num_images, files.num_same, files.num_lost) == (70, 68, 68, 2)
+    assert "2 gone or changed" in files.describe()
+    (warning,) = warnings_of([pixels, files])
+    assert warning.startswith("2 validation files are gone or have changed")
 
 
 def test_an_artifact_that_ran_on_nothing(tmp_path: Path) -> None:
-    """An artifact that could decode no file has no figures and is not in the manifest."""
+    """An artifact that could decode no file has no figures and is not in the manifest, of which a warning tells."""
 
     def refuse(files: list[bytes]) -> Scores:
         raise ImageError("no")
 
     proof = prove(split(tmp_path, 3), reference, [candidate("files", refuse)])
     assert artifacts_of(proof.agreements) == {}
+    assert "ran on no file at all" in warnings_of(proof.agreements)[-1]
 
 
 def test_the_worst_engine_counts() -> None:

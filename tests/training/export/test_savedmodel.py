@@ -13,7 +13,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from cnnsvc import pixels
 from cnnsvc.engines.base import Images, Scores
-from cnnsvc.errors import ImageError
+from cnnsvc.errors import ExportError, ImageError
 from tests.encoded import encode, scene
 from tests.training.export.conftest import Exported
 from tests.training.export.networks import SIZE, tiny_network
@@ -63,6 +63,13 @@ def test_a_file_that_is_no_image(loaded: LoadedSavedModel) -> None:
     for run in (loaded.serving_bytes, loaded.classify):
         with pytest.raises(ImageError, match="cannot decode"):
             run([FILES[0], b"no image"])
+
+
+@pytest.mark.parametrize("names", [["blue", "green", "rot"], ["blue", "green"], ["blue", "green", "green"]])
+def test_other_names_fail_the_export(exported: Exported, names: list[str]) -> None:
+    """A SavedModel whose classes are not those of the training says so in one line."""
+    with pytest.raises(ExportError, match=r"classify names the classes .*red"):
+        LoadedSavedModel(exported.path, names).classify(FILES[:1])
 
 
 def test_classify_answers_with_names(exported: Exported, expected: Scores) -> None:

@@ -111,7 +111,13 @@ def others() -> dict[str, bytes]:
     pictures: list[tuple[str, str, Image.Image]] = [
         *[("PNG", mode, rgb.convert(mode)) for mode in ("RGB", "P", "1")],
         *[("PNG", "16", deep), ("PNG", "RGBA", rgba(image)), ("PNG", "LA", rgba(image).convert("LA"))],
-        *[("GIF", "RGB", rgb), ("BMP", "RGB", rgb), ("BMP", "L", grey), ("BMP", "RGBA", rgba(image))],
+        *[
+            ("GIF", "RGB", rgb),
+            ("BMP", "RGB", rgb),
+            ("BMP", "L", grey),
+            ("BMP", "P", rgb.convert("P")),
+            ("BMP", "RGBA", rgba(image)),
+        ],
         *[("WEBP", "RGB", rgb), ("WEBP", "RGBA", rgba(image))],
     ]
     files = {}
@@ -144,10 +150,35 @@ def animated_webp() -> bytes:
     return stream.getvalue()
 
 
+def palette_bmp(position: int, value: int) -> bytes:
+    """A BMP of 256 colours with another value in its header."""
+    stream = io.BytesIO()
+    Image.fromarray(scene(20, 30)).convert("P").save(stream, "BMP")
+    return stream.getvalue()[:position] + bytes([value]) + stream.getvalue()[position + 1 :]
+
+
 @pytest.mark.parametrize(
     "image_bytes",
-    [b"", b"BM", b"no image", animated_webp(), encode("JPEG")[:200], encode("PNG")[:200]],
-    ids=["empty", "BMP of 2 bytes", "text", "animated WebP", "half a JPEG", "half a PNG"],
+    [
+        b"",
+        b"BM",
+        palette_bmp(28, 4),
+        palette_bmp(30, 1),
+        b"no image",
+        animated_webp(),
+        encode("JPEG")[:200],
+        encode("PNG")[:200],
+    ],
+    ids=[
+        "empty",
+        "BMP of 2 bytes",
+        "BMP of 16 colours",
+        "compressed BMP",
+        "text",
+        "animated WebP",
+        "half a JPEG",
+        "half a PNG",
+    ],
 )
 def test_what_cannot_be_decoded(image_bytes: bytes) -> None:
     """Bytes that TensorFlow cannot decode fail the call and leave the process alone."""

@@ -21,12 +21,6 @@ def test_what_triton_reads(tmp_path: Path) -> None:
     assert (tmp_path / "labels.txt").read_text() == "daisy\nrosé\ntulip\n"
 
 
-def test_a_class_name_with_a_line_break(tmp_path: Path) -> None:
-    """Every class stays one line, so that Triton's numbering stays right."""
-    write_triton_files(tmp_path, manifest_of(class_names=["one\ntwo", "three"]))
-    assert (tmp_path / "labels.txt").read_text() == "one two\nthree\n"
-
-
 def test_an_older_version_does_not_replace_a_newer_ones_files(tmp_path: Path) -> None:
     """Of two trainings that finish at once the newer version's files stay."""
     (tmp_path / "1").mkdir()
