@@ -1,12 +1,14 @@
-# Each target sets up what it needs; none needs root or a running service.
-.PHONY: setup demo test check format proto lock wheel
+# Each target sets up what it needs; none but image-rehearsal needs root, and none a running service.
+.PHONY: setup demo test check format proto docs lock wheel image-rehearsal
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
+# A file's tests share what they set up, so they stay in one process.
+PYTEST := $(BIN)/pytest --numprocesses auto --dist loadfile
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 help: ## what can be made
-	@grep -hE '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 18
 
 setup: ## .venv with the locked packages (Python 3.11 to 3.13 is all it needs)
 	@requirements/setup.sh
@@ -15,14 +17,14 @@ demo: setup ## the main job on a sample it generates: train, prove, serve, class
 	@$(BIN)/python -m deploy.demo
 
 test: setup ## every test; with CNNSVC_REQUIRE_ALL=1 a skipped test is a failure
-	$(BIN)/pytest
+	$(PYTEST)
 
 check: setup ## format, lint, types, import rules, fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 format: setup ## formats the sources and mends what the linter can
 	$(BIN)/ruff format .
@@ -31,8 +33,14 @@ format: setup ## formats the sources and mends what the linter can
 proto: setup ## regenerates the stubs from proto/
 	proto/generate.sh .
 
+docs: setup ## regenerates docs/reference/ from the sources
+	$(BIN)/python -m docs.generator
+
 lock: setup ## locks the newest versions that fit together
 	requirements/lock.sh
 
 wheel: setup ## dist/cnnsvc-*.whl
 	$(BIN)/python -m build --no-isolation --wheel
+
+image-rehearsal: setup ## the Dockerfile's steps in a Debian root, and the result run; needs root, no container engine
+	$(BIN)/python -m deploy.rehearse_image

@@ -12,11 +12,12 @@ from typer.core import TyperGroup
 
 from cnnsvc.errors import CnnsvcError, Kind
 
-_COMMANDS: Final = {
+COMMANDS: Final = {
     "train": "training.command",
     "networks": "training.networks_command",
     "serve": "service.command",
     "classify": "cnnsvc.classify_command",
+    "health": "cnnsvc.health_command",
 }
 """Modules that hold one Typer command each, as `app`."""
 
@@ -31,19 +32,23 @@ def app() -> None:
         _root()
     except CnnsvcError as error:
         sys.stderr.write(f"cnnsvc: {error}\n")
-        sys.exit(EXIT_INVALID if error.kind is Kind.INVALID else EXIT_FAILED)
+        sys.exit(exit_status(error))
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
 
 
+def exit_status(error: CnnsvcError) -> int:
+    return EXIT_INVALID if error.kind is Kind.INVALID else EXIT_FAILED
+
+
 class _LazyGroup(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
-        command = typer.main.get_command(importlib.import_module(_COMMANDS[cmd_name]).app)
+        command = typer.main.get_command(importlib.import_module(COMMANDS[cmd_name]).app)
         command.name = cmd_name
         return command
 

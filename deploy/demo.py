@@ -46,7 +46,7 @@ def main() -> None:
         say("A few of the metrics that Prometheus scrapes")
         show("curl", f"{http_url}/metrics")
         sys.stdout.write("".join(interesting_metrics(get(f"{http_url}/metrics"))))
-        say(f"Done in {time.monotonic() - started:.0f} s. The bundle: {ROOT}/models/shapes/1 (look at report/)")
+        say(f"Done in {time.monotonic() - started:.0f} s. The bundle: {ROOT}/models/shapes/1 (open report/report.html)")
         if sys.stdin.isatty() and sys.stdout.isatty():
             say(f"Still serving: {http_url}/docs shows the API. Ctrl-C ends it.")
             with contextlib.suppress(KeyboardInterrupt):
