@@ -3,9 +3,7 @@
 import csv
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Final, Literal
 
@@ -19,10 +17,6 @@ from cnnsvc.errors import CnnsvcError
 
 OutputFormat = Literal["table", "json", "csv"]
 
-_NUM_THREADS: Final = 4
-_FILES_AHEAD: Final = 64
-"""Files read and not yet printed: what bounds memory."""
-
 
 @dataclass(frozen=True)
 class FileOutcome:
@@ -35,12 +29,11 @@ class FileOutcome:
 
 def classify_files(classifier: Classifier, files: list[Path], top_k: int | None) -> Iterator[FileOutcome]:
     """One outcome a file, in the order of the files; a bad file is an outcome, not the end."""
-    with ThreadPoolExecutor(_NUM_THREADS) as threads:
-        remaining = iter(files)
-        pending = [threads.submit(_classify_file, classifier, file, top_k) for file in islice(remaining, _FILES_AHEAD)]
-        while pending:
-            yield pending.pop(0).result()
-            pending += [threads.submit(_classify_file, classifier, file, top_k) for file in islice(remaining, 1)]
+    for file, outcome in classifier.classify_stream(((file, file) for file in files), top_k, in_order=True):
+        if isinstance(outcome, CnnsvcError):
+            yield FileOutcome(file, None, str(outcome))
+        else:
+            yield FileOutcome(file, outcome)
 
 
 def print_outcomes(outcomes: Iterable[FileOutcome], num_files: int, output_format: OutputFormat) -> int:
@@ -110,12 +103,3 @@ def _record(outcome: FileOutcome) -> dict[str, object]:
         return {"file": str(outcome.file), "error": outcome.error}
     classes = [{"name": name, "score": score} for name, score in found.classes]
     return {"file": str(outcome.file), "model": found.model, "version": found.version, "classes": classes}
-
-
-def _classify_file(classifier: Classifier, file: Path, top_k: int | None) -> FileOutcome:
-    try:
-        return FileOutcome(file, classifier.classify(file.read_bytes(), top_k))
-    except OSError as error:
-        return FileOutcome(file, None, f"cannot be read: {error.strerror}")
-    except CnnsvcError as error:
-        return FileOutcome(file, None, str(error))

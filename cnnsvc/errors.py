@@ -13,6 +13,11 @@ CnnsvcError
 ├── NotReadyError           not_ready      known, but not serving yet
 ├── OverloadedError         overloaded     the queue is full; try again later
 ├── LateError               late           the deadline passed before the answer
+├── CallCancelledError      cancelled      the caller went away, or another side ended the call
+├── UnauthenticatedError    unauthenticated  the caller is not known
+├── ForbiddenError          forbidden      the caller is known and may not
+├── ConflictError           conflict       another change came first
+├── UnimplementedError      unimplemented  the server has no such method
 └── InternalError           internal       our fault
     ├── BundleError         internal       a bundle that must not be served
     ├── EngineError         internal       an inference engine that failed
@@ -97,6 +102,26 @@ class OverloadedError(CnnsvcError):
 
 class LateError(CnnsvcError):
     kind = Kind.LATE
+
+
+class CallCancelledError(CnnsvcError):
+    kind = Kind.CANCELLED
+
+
+class UnauthenticatedError(CnnsvcError):
+    kind = Kind.UNAUTHENTICATED
+
+
+class ForbiddenError(CnnsvcError):
+    kind = Kind.FORBIDDEN
+
+
+class ConflictError(CnnsvcError):
+    kind = Kind.CONFLICT
+
+
+class UnimplementedError(CnnsvcError):
+    kind = Kind.UNIMPLEMENTED
 
 
 class InternalError(CnnsvcError):

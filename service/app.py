@@ -18,9 +18,11 @@ from prometheus_client import CollectorRegistry
 from cnnsvc.engines.threads import available_cpus
 from cnnsvc.errors import SettingError
 from cnnsvc.model import ModelOptions
+from service.allocator import limit_hoarding
 from service.frontends.grpc_server import bind_grpc, build_grpc_server
 from service.frontends.http_app import build_http_app
 from service.frontends.native_grpc import NativeClassifier
+from service.frontends.native_stream import StreamLimits
 from service.health import report
 from service.metrics import Metrics
 from service.predictor import Predictor, PredictorLimits
@@ -32,7 +34,7 @@ _log = logging.getLogger("cnnsvc.serve")
 
 def serve(settings: ServeSettings) -> None:
     """Serves until SIGTERM or SIGINT. Raises CnnsvcError where it cannot begin."""
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    limit_hoarding()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings))
 
@@ -42,6 +44,7 @@ class _Doors:
     http: uvicorn.Server
     http_socket: socket.socket
     grpc: grpc.aio.Server
+    classifier: NativeClassifier
     health: health.aio.HealthServicer
 
 
@@ -50,6 +53,7 @@ async def _serve(settings: ServeSettings) -> None:
     metrics = Metrics(CollectorRegistry(), version=importlib.metadata.version("cnnsvc"))
     registry = Registry(_model_options(settings, num_cpus), metrics)
     predictor = Predictor(registry, _limits(settings, num_cpus))
+    metrics.watch_admission(lambda: predictor.num_admitted, limit=settings.queue_limit)
     stop = _stop_event()
     doors = _open_doors(settings, predictor, registry, metrics)
     await doors.grpc.start()
@@ -60,6 +64,7 @@ async def _serve(settings: ServeSettings) -> None:
         _log.info("stopping: calls in flight have %d ms", settings.shutdown_grace_ms)
     finally:
         await doors.health.enter_graceful_shutdown()
+        doors.classifier.stop_streams()
         doors.http.should_exit = True
         await asyncio.gather(http_task, doors.grpc.stop(settings.shutdown_grace_ms / 1000))
         predictor.close()
@@ -83,15 +88,16 @@ def _limits(settings: ServeSettings, num_cpus: int) -> PredictorLimits:
         max_images_per_call=settings.max_images_per_call,
         request_timeout_ms=settings.request_timeout_ms,
         num_decode_threads=num_cpus,
+        num_patient=2 * settings.max_batch_size * (settings.num_streams or num_cpus),
     )
 
 
 def _open_doors(settings: ServeSettings, predictor: Predictor, registry: Registry, metrics: Metrics) -> _Doors:
     """Both ports are bound before any model is loaded, so that a taken port is told at once."""
     health_servicer = health.aio.HealthServicer()
-    grpc_server = build_grpc_server(
-        NativeClassifier(predictor, registry, metrics), health_servicer, body_limit_bytes=settings.body_limit_bytes
-    )
+    stream_limits = StreamLimits(settings.stream_window, num_bytes=settings.body_limit_bytes)
+    classifier = NativeClassifier(predictor, registry, metrics, stream_limits)
+    grpc_server = build_grpc_server(classifier, health_servicer, body_limit_bytes=settings.body_limit_bytes)
     http_app = build_http_app(
         predictor,
         registry,
@@ -116,9 +122,19 @@ def _open_doors(settings: ServeSettings, predictor: Predictor, registry: Registr
     http_server.capture_signals = _no_signals  # type: ignore[method-assign]  # signals are this room's, for both doors
     http_socket = _bind_http(settings.host, settings.http_port)
     grpc_port = bind_grpc(grpc_server, settings.host, settings.grpc_port)
-    http_port = http_socket.getsockname()[1]
-    _log.info("gRPC listens on %s:%d, HTTP on http://%s:%d", settings.host, grpc_port, settings.host, http_port)
-    return _Doors(http_server, http_socket, grpc_server, health_servicer)
+    _announce(settings, grpc_port, http_socket.getsockname()[1])
+    return _Doors(http_server, http_socket, grpc_server, classifier, health_servicer)
+
+
+def _announce(settings: ServeSettings, grpc_port: int, http_port: int) -> None:
+    fields = {
+        "cnnsvc_version": importlib.metadata.version("cnnsvc"),
+        "engine": settings.engine,
+        "grpc_address": f"{settings.host}:{grpc_port}",
+        "http_url": f"http://{settings.host}:{http_port}",
+    }
+    message = "cnnsvc %(cnnsvc_version)s, engine %(engine)s: gRPC listens on %(grpc_address)s, HTTP on %(http_url)s"
+    _log.info(message, fields, extra=fields)
 
 
 def _bind_http(host: str, port: int) -> socket.socket:

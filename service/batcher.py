@@ -35,9 +35,17 @@ class _Waiting:
 class Batcher:
     """Runs on one event loop; the engine runs in as many threads as it has streams."""
 
-    def __init__(self, engine: Engine, *, max_batch_size: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        max_batch_size: int,
+        observe_batch_size: Callable[[int], None] = lambda num_images: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._engine = engine
         self._max_batch_size = max_batch_size
+        self._observe_batch_size = observe_batch_size
         self._clock = clock
         self._queue: deque[_Waiting] = deque()
         self._num_free_streams = engine.num_streams
@@ -64,6 +72,7 @@ class Batcher:
             batch = [self._queue.popleft() for _ in range(batch_size)]
             if batch := [waiting for waiting in batch if self._is_wanted(waiting)]:
                 self._num_free_streams -= 1
+                self._observe_batch_size(len(batch))
                 running = asyncio.get_running_loop().run_in_executor(self._threads, self._infer, batch)
                 running.add_done_callback(functools.partial(self._deliver, batch))
 

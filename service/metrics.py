@@ -15,11 +15,16 @@ from prometheus_client.process_collector import ProcessCollector
 
 from cnnsvc.errors import CnnsvcError, Kind
 from cnnsvc.manifest import Manifest
+from service.call_log import CallLog
 
 BUCKETS_SECONDS: Final = (
     0.0005, 0.001, 0.0015, 0.002, 0.003, 0.004, 0.005, 0.006, 0.008, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075,
     0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 )  # fmt: skip
+BUCKETS_LOAD_SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+BUCKETS_BATCH_SIZE: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256)
+# The ten bins of the bundle's own histogram (manifest.Baseline), two more where sure networks are.
+BUCKETS_SCORE: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 STAGES: Final = ("decode", "queue", "inference", "total")
 REJECTION_REASONS: Final = (Kind.OVERLOADED, Kind.LATE, Kind.TOO_LARGE, Kind.NOT_READY)
 
@@ -31,6 +36,8 @@ class ObservedRequest:
     model: str = ""
     version: int = 0
     code: str = "ok"
+    detail: str = ""
+    """The error's own words, for the log."""
 
 
 class ModelMetrics:
@@ -41,82 +48,46 @@ class ModelMetrics:
         self.decode, self.queue, self.inference, self.total = (
             metrics.stage_duration.labels(stage, model, version) for stage in STAGES
         )
+        self.batch_size = metrics.batch_size.labels(model, version)
+        self.score = metrics.score.labels(model, version)
         self.predictions = {name: metrics.predictions.labels(model, version, name) for name in manifest.class_names}
 
 
 class Metrics:
     def __init__(self, registry: CollectorRegistry, *, version: str) -> None:
         self._registry = registry
+        self._call_log = CallLog()
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)
-        self.request_duration = Histogram(
-            "cnnsvc_request_duration_seconds",
-            "Time from a call's arrival to its answer, failures included; code is ok or the kind of the error.",
-            ["protocol", "method", "model", "version", "code"],
-            buckets=BUCKETS_SECONDS,
-            registry=registry,
-        )
-        self.stage_duration = Histogram(
-            "cnnsvc_stage_duration_seconds",
-            "Time of one image in a stage: decode, queue (all waiting), inference, total.",
-            ["stage", "model", "version"],
-            buckets=BUCKETS_SECONDS,
-            registry=registry,
-        )
-        self._in_flight = Gauge(
-            "cnnsvc_requests_in_flight",
-            "Calls that have arrived and are not answered.",
-            ["protocol"],
-            registry=registry,
-        )
-        self._queue_depth = Gauge(
-            "cnnsvc_queue_depth", "Decoded images that wait for an engine.", ["model", "version"], registry=registry
-        )
-        self._rejected = Counter(
-            "cnnsvc_rejected_total", "Calls refused without an answer, by reason.", ["reason"], registry=registry
-        )
-        self.predictions = Counter(
-            "cnnsvc_predictions_total",
-            "Images by the class that scored best.",
-            ["model", "version", "class"],
-            registry=registry,
-        )
-        self._model_info = Gauge(
-            "cnnsvc_model_info",
-            "A loaded model version; always 1.",
-            ["model", "version", "engine", "artifact", "network"],
-            registry=registry,
-        )
-        build_info = Gauge("cnnsvc_build_info", "This program; always 1.", ["version", "python"], registry=registry)
+        self._add_call_metrics()
+        self._add_model_metrics()
+        build_info = self._gauge("cnnsvc_build_info", "This program; always 1.", "version", "python")
         build_info.labels(version, platform.python_version()).set(1)
-        for reason in REJECTION_REASONS:
-            self._rejected.labels(reason)
 
     @contextlib.contextmanager
     def request(self, protocol: str, method: str) -> Iterator[ObservedRequest]:
-        """Times one call and counts it in flight; an error that passes through gives the code and is raised on."""
+        """Times one call, counts it in flight and logs a failure.
+
+        An error that passes through gives the code and is raised on.
+        """
         observed = ObservedRequest()
         in_flight = self._in_flight.labels(protocol)
         in_flight.inc()
         started = time.perf_counter()
         try:
             yield observed
-        except CnnsvcError as error:
-            observed.code = error.kind
-            raise
-        except CancelledError:
-            observed.code = Kind.CANCELLED
-            raise
-        except BaseException:
-            observed.code = Kind.INTERNAL
+        except BaseException as error:
+            observed.code, observed.detail = _outcome(error)
             raise
         finally:
+            seconds = time.perf_counter() - started
             in_flight.dec()
             version = str(observed.version) if observed.version else ""
             labels = (protocol, method, observed.model, version, str(observed.code))
-            self.request_duration.labels(*labels).observe(time.perf_counter() - started)
+            self.request_duration.labels(*labels).observe(seconds)
             if observed.code in REJECTION_REASONS:
                 self._rejected.labels(observed.code).inc()
+            self._call_log.ended(protocol, method, observed.code, observed.detail, seconds)
 
     def add_model(
         self, manifest: Manifest, *, engine: str, artifact: str, num_queued: Callable[[], int]
@@ -127,7 +98,79 @@ class Metrics:
         self._queue_depth.labels(model, version).set_function(num_queued)
         return ModelMetrics(self, manifest)
 
+    def observe_load(self, model: str, seconds: float, *, is_loaded: bool) -> None:
+        """One attempt to load a version of a model, which is named as its folder is."""
+        self._load_duration.labels(model, "loaded" if is_loaded else "refused").observe(seconds)
+
+    def watch_readiness(self, is_ready: Callable[[], bool]) -> None:
+        self._ready.set_function(is_ready)
+
+    def watch_admission(self, num_admitted: Callable[[], int], *, limit: int) -> None:
+        self._admitted.set_function(num_admitted)
+        self._admitted_limit.set(limit)
+
     def exposition(self, accept_header: str) -> tuple[bytes, str]:
         """Body and content type of a scrape, in the format that the scraper accepts."""
         encode, content_type = choose_encoder(accept_header)
         return encode(self._registry), content_type
+
+    def _add_call_metrics(self) -> None:
+        self.request_duration = self._histogram(
+            "cnnsvc_request_duration_seconds",
+            "Time from a call's arrival to its answer, failures included; code is ok or the kind of the error.",
+            ("protocol", "method", "model", "version", "code"),
+            BUCKETS_SECONDS,
+        )
+        self._in_flight = self._gauge(
+            "cnnsvc_requests_in_flight", "Calls that have arrived and are not answered.", "protocol"
+        )
+        self._rejected = Counter(
+            "cnnsvc_rejected_total", "Calls refused without an answer, by reason.", ["reason"], registry=self._registry
+        )
+        for reason in REJECTION_REASONS:
+            self._rejected.labels(reason)
+        self._admitted = self._gauge("cnnsvc_images_admitted", "Images admitted and not yet answered.")
+        self._admitted_limit = self._gauge(
+            "cnnsvc_images_admitted_limit", "Images admitted at which more are refused as overloaded."
+        )
+
+    def _add_model_metrics(self) -> None:
+        model = ("model", "version")
+        self.stage_duration = self._histogram(
+            "cnnsvc_stage_duration_seconds",
+            "Time of one image in a stage: decode, queue (all waiting), inference, total.",
+            ("stage", *model),
+            BUCKETS_SECONDS,
+        )
+        self.batch_size = self._histogram("cnnsvc_batch_size", "Images in one inference.", model, BUCKETS_BATCH_SIZE)
+        self.score = self._histogram("cnnsvc_prediction_score", "Score of an image's best class.", model, BUCKETS_SCORE)
+        self.predictions = Counter(
+            "cnnsvc_predictions_total",
+            "Images by the class that scored best.",
+            [*model, "class"],
+            registry=self._registry,
+        )
+        self._queue_depth = self._gauge("cnnsvc_queue_depth", "Decoded images that wait for an engine.", *model)
+        self._load_duration = self._histogram(
+            "cnnsvc_model_load_duration_seconds",
+            "Time to verify, load, prove and warm a version of a model; outcome is loaded or refused.",
+            ("model", "outcome"),
+            BUCKETS_LOAD_SECONDS,
+        )
+        self._ready = self._gauge("cnnsvc_ready", "1 while every model has a version that answers, else 0.")
+        self._model_info = self._gauge(
+            "cnnsvc_model_info", "A loaded model version; always 1.", *model, "engine", "artifact", "network"
+        )
+
+    def _histogram(self, name: str, help_text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(name, help_text, labels, buckets=buckets, registry=self._registry)
+
+    def _gauge(self, name: str, help_text: str, *labels: str) -> Gauge:
+        return Gauge(name, help_text, labels, registry=self._registry)
+
+
+def _outcome(error: BaseException) -> tuple[str, str]:
+    """Code and detail of a call that this error ended."""
+    if isinstance(error, CnnsvcError):
+        return error.kind, str(error)
+    return (Kind.CANCELLED if isinstance(error, CancelledError) else Kind.INTERNAL), ""

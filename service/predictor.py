@@ -54,6 +54,8 @@ class PredictorLimits:
     max_images_per_call: int
     request_timeout_ms: int
     num_decode_threads: int
+    num_patient: int = 16
+    """Calls of classify_when_room admitted at once: enough to keep every engine stream and decoder busy."""
 
 
 class Predictor:
@@ -61,7 +63,14 @@ class Predictor:
         self._registry = registry
         self._limits = limits
         self._num_admitted = 0
+        self._has_room = asyncio.Event()
+        self._turns = asyncio.Semaphore(limits.num_patient)
         self._decoders = ThreadPoolExecutor(limits.num_decode_threads, thread_name_prefix="decode")
+
+    @property
+    def num_admitted(self) -> int:
+        """Images admitted and not yet answered."""
+        return self._num_admitted
 
     async def classify(self, query: Query) -> Answer:
         """Raises CnnsvcError of kind invalid, too_large, not_found, not_ready, overloaded, late or internal."""
@@ -78,9 +87,27 @@ class Predictor:
             raise LateError(f"the answer was not there within {1000 * (deadline - started):.0f} ms") from None
         finally:
             self._num_admitted -= num_images
+            self._has_room.set()
         results = [_rank_and_count(served, inference, top_k) for _, inference in outcomes]
         manifest = served.manifest
         return Answer(manifest.name, manifest.version, results, _slowest(outcomes, time.monotonic() - started))
+
+    async def classify_when_room(self, query: Query) -> Answer:
+        """As classify, for one image, but waits where that is overloaded; the service's own time limit counts after it.
+
+        Only a few such calls are admitted at once, in the order of their coming: streams keep the engine busy without
+        filling the queue that other calls need, and nobody waits behind more of their images than that.
+        """
+        patience_seconds = None if query.deadline is None else query.deadline - time.monotonic()
+        try:
+            async with asyncio.timeout(patience_seconds) as patience, self._turns:
+                while self._num_admitted >= self._limits.queue_limit:
+                    self._has_room.clear()
+                    await self._has_room.wait()
+                patience.reschedule(None)  # from here on classify keeps the deadline
+                return await self.classify(query)
+        except TimeoutError:
+            raise LateError("the deadline passed while the image waited for its turn") from None
 
     def close(self) -> None:
         self._decoders.shutdown(cancel_futures=True)
@@ -149,7 +176,9 @@ def _decode(served: ServedModel, image_bytes: bytes, deadline: float) -> tuple[P
 
 def _rank_and_count(served: ServedModel, inference: Inference, top_k: int) -> ScoredClasses:
     ranked = rank(inference.scores_k, served.manifest.class_names, top_k)
-    served.metrics.predictions[ranked[0][0]].inc()
+    name, score = ranked[0]
+    served.metrics.predictions[name].inc()
+    served.metrics.score.observe(score)
     return ranked
 
 

@@ -2,15 +2,21 @@
 
 import asyncio
 import logging
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from cnnsvc import bundle
-from cnnsvc.errors import CnnsvcError, NotFoundError, NotReadyError
-from cnnsvc.manifest import Manifest
+from cnnsvc.errors import BundleError, CnnsvcError, NotFoundError, NotReadyError
+from cnnsvc.manifest import Manifest, read_manifest
 from cnnsvc.model import Model, ModelOptions, load_model
 from service.batcher import Batcher
 from service.metrics import Metrics, ModelMetrics
+
+_SHOWN_NAME: Final = 64
+"""Longest name that a model can have: of a longer one only the beginning is repeated to the caller."""
 
 _log = logging.getLogger("cnnsvc.registry")
 
@@ -44,6 +50,7 @@ class Registry:
         self._served: dict[str, dict[int, ServedModel]] = {}
         self._refused: dict[str, str] = {}
         self._is_loaded = False
+        metrics.watch_readiness(lambda: not self.unready_reasons())
 
     def get(self, name: str, version: int) -> ServedModel:
         """The model of that name and version; "" is the only model, 0 its default version.
@@ -58,7 +65,10 @@ class Registry:
         if not self._is_loaded:
             raise NotReadyError("models are still being loaded")
         if not served:
-            raise NotFoundError(f"model {name!r} is not served; served are {', '.join(sorted(self._served)) or 'none'}")
+            known = ", ".join(sorted(self._served)) or "none"
+            asked = f"model {name[:_SHOWN_NAME]!r} is not served" if name else "no model is named"
+            raise NotFoundError(f"{asked}; served are {known}")
+        name = next(iter(served.values())).manifest.name
         raise NotFoundError(f"version {version} of model {name!r} is not served; served are {sorted(served)}")
 
     def models(self) -> list[ServedModel]:
@@ -74,7 +84,7 @@ class Registry:
 
     async def load_bundle(self, path: Path) -> None:
         """Loads one version folder. Raises CnnsvcError where it is refused."""
-        self._add(await asyncio.to_thread(load_model, path, self._options))
+        self._add(await self._load(load_model, path))
         self._is_loaded = True
 
     async def load_folder(self, models_dir: Path) -> None:
@@ -88,38 +98,67 @@ class Registry:
             served.batcher.close()
 
     async def _load_newest(self, model_dir: Path) -> None:
-        for version in reversed(bundle.versions(model_dir)):
+        try:
+            versions = bundle.versions(model_dir)
+        except OSError as error:
+            self._refuse(model_dir.name, None, error)
+            return
+        for version in reversed(versions):
             try:
-                model = await asyncio.to_thread(load_model, model_dir / str(version), self._options)
-                if (model.manifest.name, model.manifest.version) != (model_dir.name, version):
-                    _log.warning(
-                        "%s/%d says it is %s/%d", model_dir, version, model.manifest.name, model.manifest.version
-                    )
-                self._add(model)
+                self._add(await self._load(_load_in_place, model_dir / str(version)))
                 return
-            except CnnsvcError as error:
-                _log.error("version %d of model %s is refused: %s", version, model_dir.name, error)
-                self._refused.setdefault(
-                    model_dir.name, f"version {version} of model {model_dir.name} is refused: {error}"
-                )
+            except Exception as error:  # whatever is wrong with one bundle, the others are served
+                self._refuse(model_dir.name, version, error)
+
+    def _refuse(self, name: str, version: int | None, error: Exception) -> None:
+        """Keeps the first reason for a model, which is that of its newest version."""
+        what = f"model {name}" if version is None else f"version {version} of model {name}"
+        traceback = None if isinstance(error, CnnsvcError | OSError) else error
+        _log.error("%s is refused: %s", what, error, exc_info=traceback, extra={"model": name, "version": version})
+        self._refused.setdefault(name, f"{what} is refused: {error}")
+
+    async def _load(self, load: Callable[[Path, ModelOptions], Model], path: Path) -> Model:
+        """What `load` makes of a version folder, in a thread; how that went is measured."""
+        started = time.monotonic()
+        try:
+            model = await asyncio.to_thread(load, path, self._options)
+        except Exception:
+            self._metrics.observe_load(path.parent.name, time.monotonic() - started, is_loaded=False)
+            raise
+        self._metrics.observe_load(model.manifest.name, model.load_seconds, is_loaded=True)
+        return model
 
     def _add(self, model: Model) -> None:
         manifest, engine = model.manifest, model.engine
-        batcher = Batcher(engine, max_batch_size=model.options.max_batch_size)
         metrics = self._metrics.add_model(
             manifest, engine=engine.name, artifact=engine.artifact, num_queued=lambda: batcher.num_queued
         )
-        self._served.setdefault(manifest.name, {})[manifest.version] = ServedModel(model, batcher, metrics)
-        _log.info(
-            "serving %s version %d: %s in %s, proven and warm in %.2f s",
-            manifest.name,
-            manifest.version,
-            engine.artifact,
-            engine.name,
-            model.load_seconds,
+        batcher = Batcher(
+            engine, max_batch_size=model.options.max_batch_size, observe_batch_size=metrics.batch_size.observe
         )
+        self._served.setdefault(manifest.name, {})[manifest.version] = ServedModel(model, batcher, metrics)
+        fields = {
+            "model": manifest.name,
+            "version": manifest.version,
+            "artifact": engine.artifact,
+            "engine": engine.name,
+            "load_seconds": model.load_seconds,
+        }
+        message = "serving %(model)s version %(version)d: %(artifact)s in %(engine)s, proven in %(load_seconds).2f s"
+        _log.info(message, fields, extra=fields)
 
     def _only_model(self) -> dict[int, ServedModel] | None:
         if len(self._served) > 1:
             raise NotFoundError(f"no model was named, and several are served: {', '.join(sorted(self._served))}")
         return next(iter(self._served.values()), None)
+
+
+def _load_in_place(path: Path, options: ModelOptions) -> Model:
+    """The model of models/<name>/<version>/. Raises BundleError where a bundle lies in the folder of another."""
+    manifest = read_manifest(path)
+    if (manifest.name, str(manifest.version)) != (path.parent.name, path.name):
+        raise BundleError(
+            f"its manifest says {manifest.name} version {manifest.version}; expected"
+            f" {path.parent.name} version {path.name}"
+        )
+    return load_model(path, options)

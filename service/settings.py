@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from cnnsvc.engines.base import EngineName
 from cnnsvc.options import setting
 from cnnsvc.pixels import DEFAULT_LIMIT_PIXELS
+from service.logs import LogFormat
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -32,6 +33,9 @@ class ServeSettings:
         int, setting("Most images admitted and not yet answered; more are refused as overloaded.", min=1)
     ] = 512
     max_images_per_call: Annotated[int, setting("Most images in one call.", min=1)] = 128
+    stream_window: Annotated[
+        int, setting("Images of one gRPC stream that may wait for their answers; the server reads no further.", min=1)
+    ] = 32
     body_limit_bytes: Annotated[int, setting("Largest HTTP body and gRPC message, in bytes.", min=1024)] = (
         32 * 1024 * 1024
     )
@@ -43,6 +47,7 @@ class ServeSettings:
         int, setting("Time that calls in flight get to finish after SIGTERM, in milliseconds.", min=0)
     ] = 30_000
     log_level: Annotated[LogLevel, setting("Least severe log line shown.")] = "info"
+    log_format: Annotated[LogFormat, setting("Log lines for people (text), or one JSON object a line (json).")] = "text"
 
     def __post_init__(self) -> None:
         if (self.models_dir is None) == (self.bundle is None):

@@ -25,11 +25,15 @@ def write_bundle(
     class_names: list[str] = CLASS_NAMES,
     shape: ImageShape = SHAPE,
     seed: int = 0,
+    breaks_on_white: bool = False,
 ) -> Path:
     """The next version of a model: one dense layer over the channel means of 4 x 4 tiles, with golden answers."""
     with bundle.staging(models_dir / name) as folder:
         model_path = folder / "model.onnx"
-        onnx.save(dense_model(shape, len(class_names), seed), model_path)
+        model = dense_model(shape, len(class_names), seed)
+        if breaks_on_white:
+            _break_on_white(model)
+        onnx.save(model, model_path)
         images = [(f"{index}.png", encode("PNG", seed=index)) for index in range(3)]
         write_golden(folder, images, {"model.onnx": _scores(model_path, [data for _, data in images], shape)})
         return bundle.publish(folder, manifest_of(name, class_names, shape))
@@ -73,6 +77,25 @@ def dense_model(shape: ImageShape, num_classes: int, seed: int) -> onnx.ModelPro
         [numpy_helper.from_array(weights, "weights")],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+
+
+def _break_on_white(model: onnx.ModelProto) -> None:
+    """ONNX Runtime fails on images of nothing but 255, where the scores get a shape that does not fit them."""
+    graph = model.graph
+    graph.node[-1].output[0] = "scores"
+    graph.node.extend(
+        [
+            helper.make_node("ReduceMin", ["float"], ["darkest"], keepdims=0),
+            helper.make_node("Div", ["darkest", "white"], ["whiteness"]),
+            helper.make_node("Floor", ["whiteness"], ["is_white"]),
+            helper.make_node("Cast", ["is_white"], ["num_missing"], to=TensorProto.INT64),
+            helper.make_node("Add", ["shape", "num_missing"], ["wanted_shape"]),
+            helper.make_node("Reshape", ["scores", "wanted_shape"], ["probabilities"]),
+        ]
+    )
+    num_classes = graph.output[0].type.tensor_type.shape.dim[1].dim_value
+    graph.initializer.append(numpy_helper.from_array(np.array(255, np.float32), "white"))
+    graph.initializer.append(numpy_helper.from_array(np.array([-1, num_classes], np.int64), "shape"))
 
 
 def _scores(model_path: Path, images: list[bytes], shape: ImageShape) -> Scores:

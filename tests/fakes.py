@@ -72,6 +72,9 @@ class FakePredictor(Predictor):
             raise self.outcome
         return self.outcome
 
+    async def classify_when_room(self, query: Query) -> Answer:
+        return await self.classify(query)
+
     def close(self) -> None:
         pass
 

@@ -23,6 +23,7 @@ class OnnxruntimeEngine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # fatal: else it writes its errors to standard error too, past every log format
         try:
             self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
             (image,) = self._session.get_inputs()

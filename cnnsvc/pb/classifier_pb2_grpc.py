@@ -49,6 +49,11 @@ class ClassifierStub(object):
                 request_serializer=cnnsvc_dot_pb_dot_classifier__pb2.GetModelRequest.SerializeToString,
                 response_deserializer=cnnsvc_dot_pb_dot_classifier__pb2.Model.FromString,
                 _registered_method=True)
+        self.ClassifyStream = channel.stream_stream(
+                '/cnnsvc.v1.Classifier/ClassifyStream',
+                request_serializer=cnnsvc_dot_pb_dot_classifier__pb2.ClassifyStreamRequest.SerializeToString,
+                response_deserializer=cnnsvc_dot_pb_dot_classifier__pb2.ClassifyStreamResponse.FromString,
+                _registered_method=True)
 
 
 class ClassifierServicer(object):
@@ -73,6 +78,15 @@ class ClassifierServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ClassifyStream(self, request_iterator, context):
+        """Classifies any number of images, one a message. Answers come as they are ready, in any order, one for every image;
+        an image that fails is an answer too. The server reads on only while few images are unanswered, so a client that
+        sends faster waits. UNAVAILABLE ends the streams of a server that stops: send again what was not answered.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ClassifierServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -90,6 +104,11 @@ def add_ClassifierServicer_to_server(servicer, server):
                     servicer.GetModel,
                     request_deserializer=cnnsvc_dot_pb_dot_classifier__pb2.GetModelRequest.FromString,
                     response_serializer=cnnsvc_dot_pb_dot_classifier__pb2.Model.SerializeToString,
+            ),
+            'ClassifyStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.ClassifyStream,
+                    request_deserializer=cnnsvc_dot_pb_dot_classifier__pb2.ClassifyStreamRequest.FromString,
+                    response_serializer=cnnsvc_dot_pb_dot_classifier__pb2.ClassifyStreamResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -173,6 +192,33 @@ class Classifier(object):
             '/cnnsvc.v1.Classifier/GetModel',
             cnnsvc_dot_pb_dot_classifier__pb2.GetModelRequest.SerializeToString,
             cnnsvc_dot_pb_dot_classifier__pb2.Model.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClassifyStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/cnnsvc.v1.Classifier/ClassifyStream',
+            cnnsvc_dot_pb_dot_classifier__pb2.ClassifyStreamRequest.SerializeToString,
+            cnnsvc_dot_pb_dot_classifier__pb2.ClassifyStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -19,6 +19,11 @@ def build_grpc_server(
             ("grpc.max_receive_message_length", body_limit_bytes),
             ("grpc.max_send_message_length", body_limit_bytes),
             ("grpc.so_reuseport", 0),
+            # A client that vanished without a word is noticed, so that no stream of it stays open.
+            ("grpc.keepalive_time_ms", 60_000),
+            ("grpc.keepalive_timeout_ms", 20_000),
+            # Clients may ask as much; by default gRPC ends the connection of one that asks twice in five minutes.
+            ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ]
     )
     classifier_pb2_grpc.add_ClassifierServicer_to_server(classifier, server)

@@ -1,6 +1,7 @@
 """Bodies of classification requests, read within limits: raw image bytes, multipart forms, JSON with base64."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from enum import Enum
 from typing import Final
@@ -17,6 +18,7 @@ Headers = Mapping[bytes, bytes]
 
 # What curl and the object stores send when nobody chose a type.
 _RAW_TYPES: Final = ("", "application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded")
+_DISCARD_SECONDS: Final = 3.0
 _JSON: Final = msgspec.json.Decoder(ClassifyRequest)
 
 
@@ -62,6 +64,14 @@ async def read_body(receive: Receive, headers: Headers, limit_bytes: int, timeou
             return await _read_chunks(receive, limit_bytes)
     except TimeoutError:
         raise LateError(f"the body was not complete within {timeout_ms} ms") from None
+
+
+async def discard_body(receive: Receive) -> None:
+    """Lets a refused body pass by, for as long as a client in good faith may need and no longer."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DISCARD_SECONDS):
+            while (await receive()).get("more_body", False):
+                pass
 
 
 async def _read_chunks(receive: Receive, limit_bytes: int) -> bytes:

@@ -1,14 +1,13 @@
 """The outermost room of the HTTP front-end: each response gets a request id, each error becomes a problem document."""
 
-import os
-import re
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.frontends.problem import describe, send_problem
+from service.logs import REQUEST_ID_HEADER, bind_request_id
 
-_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_HEADER: Final = REQUEST_ID_HEADER.encode("ascii")
 
 
 class Boundary:
@@ -23,14 +22,15 @@ class Boundary:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(scope)
+        request_id = bind_request_id(_given_id(scope))
+        header = (_HEADER, request_id.encode("ascii"))
         is_started = False
 
         async def send_with_id(message: Message) -> None:
             nonlocal is_started
             if message["type"] == "http.response.start":
                 is_started = True
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id)]
+                message["headers"] = [*message.get("headers", ()), header]
             await send(message)
 
         try:
@@ -38,12 +38,11 @@ class Boundary:
         except Exception as error:
             if is_started:  # too late for another answer: the server logs it and closes the connection
                 raise
-            await send_problem(send_with_id, *describe(error, scope["path"], request_id.decode("ascii")))
+            await send_problem(send_with_id, *describe(error, scope["path"], request_id))
 
 
-def _request_id(scope: Scope) -> bytes:
-    """The caller's X-Request-Id where it is safe to repeat in headers and logs, else a new one."""
+def _given_id(scope: Scope) -> str | None:
     for name, value in scope["headers"]:
-        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            return bytes(value)
-    return os.urandom(16).hex().encode("ascii")
+        if name == _HEADER:
+            return str(value, "latin-1")
+    return None

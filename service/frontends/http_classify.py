@@ -9,8 +9,8 @@ from typing import Final, TypeVar
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from cnnsvc.errors import Kind
-from service.frontends.http_body import ClientGoneError, body_form, read_body, read_images
+from cnnsvc.errors import Kind, TooLargeError
+from service.frontends.http_body import ClientGoneError, Headers, body_form, discard_body, read_body, read_images
 from service.frontends.http_messages import classify_response
 from service.frontends.http_parameters import (
     CLASSIFY_PARAMETERS,
@@ -62,10 +62,20 @@ class ClassifyEndpoint:
         timeout_ms = read_timeout_ms(headers.get(_TIMEOUT_HEADER), limits.request_timeout_ms)
         parameters = read_query_string(scope["query_string"], CLASSIFY_PARAMETERS)
         form = body_form(headers)
-        body = await read_body(receive, headers, limits.body_limit_bytes, timeout_ms)
+        body = await _read_body(receive, headers, limits.body_limit_bytes, timeout_ms)
         images = read_images(form, headers, body, parameters, limits.max_images_per_call)
         query = build_query(images, parameters, deadline=arrived + timeout_ms / 1000)
         return await _unless_gone(receive, self._predictor.classify(query))
+
+
+async def _read_body(receive: Receive, headers: Headers, limit_bytes: int, timeout_ms: int) -> bytes:
+    try:
+        return await read_body(receive, headers, limit_bytes, timeout_ms)
+    except TooLargeError:
+        # The server closes this connection with its answer; a client that still writes would lose the answer with it.
+        if headers.get(b"connection", b"").lower() == b"close":
+            await discard_body(receive)
+        raise
 
 
 async def _unless_gone(receive: Receive, work: Awaitable[T]) -> T:

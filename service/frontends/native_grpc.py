@@ -1,32 +1,42 @@
 """The native gRPC service, cnnsvc.v1.Classifier: messages to queries and answers to messages."""
 
-import logging
+import asyncio
+import functools
 import time
-import uuid
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final, TypeVar
 
-import grpc
-
-from cnnsvc.errors import CnnsvcError, Kind
+from cnnsvc.errors import InvalidError
 from cnnsvc.pb import classifier_pb2 as pb
 from cnnsvc.pb import classifier_pb2_grpc as pb_grpc
-from service.frontends.status import grpc_status
+from cnnsvc.ranking import ScoredClasses
+from service.frontends.grpc_boundary import Context, describe, name_call, refuse
+from service.frontends.native_stream import ImageStream, StreamLimits
 from service.metrics import Metrics, ObservedRequest
 from service.predictor import Answer, Predictor, Query
 from service.registry import Registry, ServedModel
 
 Response = TypeVar("Response")
-Context = grpc.aio.ServicerContext[Any, Any]
-
-_log = logging.getLogger("cnnsvc.grpc")
+_STREAM_LIMITS: Final = StreamLimits(num_images=32, num_bytes=32 * 1024 * 1024)
 
 
 class NativeClassifier(pb_grpc.ClassifierServicer):
-    def __init__(self, predictor: Predictor, registry: Registry, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        predictor: Predictor,
+        registry: Registry,
+        metrics: Metrics,
+        stream_limits: StreamLimits = _STREAM_LIMITS,
+    ) -> None:
         self._predictor = predictor
         self._registry = registry
         self._metrics = metrics
+        self._stream_limits = stream_limits
+        self._stopping = asyncio.Event()
+
+    def stop_streams(self) -> None:
+        """Ends every stream with UNAVAILABLE as soon as the images that it has read are answered."""
+        self._stopping.set()
 
     async def Classify(  # noqa: N802  # gRPC calls the method by its name in the .proto
         self, request: pb.ClassifyRequest, context: Context
@@ -56,54 +66,104 @@ class NativeClassifier(pb_grpc.ClassifierServicer):
 
         return await self._serve("get_model", context, answer)
 
+    async def ClassifyStream(  # noqa: N802  # as above
+        self, request_iterator: AsyncIterator[pb.ClassifyStreamRequest], context: Context
+    ) -> None:
+        """Reads through the context instead of the iterator, which nothing could pause."""
+        name_call(context)
+        answer = functools.partial(self._answer_streamed, context)
+        try:
+            await ImageStream(context, answer, self._stream_limits, self._stopping).serve()
+        except Exception as error:
+            await refuse(context, error)
+
+    async def _answer_streamed(self, context: Context, request: pb.ClassifyStreamRequest) -> pb.ClassifyStreamResponse:
+        """The answer to one image of a stream, measured as a call of its own; an error is an answer."""
+        try:
+            with self._metrics.request("grpc", "classify_stream") as observed:
+                found = await self._predictor.classify_when_room(_streamed_query(request, context))
+                observed.model, observed.version = found.model, found.version
+                return pb.ClassifyStreamResponse(id=request.id, result=_stream_result(found))
+        except Exception as error:
+            kind, message = describe(error)
+            return pb.ClassifyStreamResponse(id=request.id, error=pb.StreamError(kind=kind.value, message=message))
+
     async def _serve(
         self,
         method: str,
         context: Context,
         answer: Callable[[ObservedRequest], Awaitable[Response]],
     ) -> Response:
-        """Measures the call and translates what it raises."""
+        """Names and measures the call, and translates what it raises."""
+        name_call(context)
         try:
             with self._metrics.request("grpc", method) as observed:
                 return await answer(observed)
         except Exception as error:
-            await context.abort(*_refusal(error))
-
-
-def _refusal(error: Exception) -> tuple[grpc.StatusCode, str]:
-    """Status and message; an internal error's own words are for the log."""
-    if isinstance(error, CnnsvcError) and error.kind is not Kind.INTERNAL:
-        return grpc_status(error.kind), str(error)
-    request_id = uuid.uuid4().hex
-    _log.error("request %s failed", request_id, exc_info=error)
-    return grpc.StatusCode.INTERNAL, f"internal error; request id {request_id}"
+            await refuse(context, error)
 
 
 def _query(request: pb.ClassifyRequest, context: Context) -> Query:
-    remaining_seconds = context.time_remaining()
     return Query(
         images=request.images,
         model=request.model,
         version=request.version,
         top_k=request.top_k if request.HasField("top_k") else None,
-        deadline=None if remaining_seconds is None else time.monotonic() + remaining_seconds,
+        deadline=_deadline(context),
     )
+
+
+def _streamed_query(request: pb.ClassifyStreamRequest, context: Context) -> Query:
+    """The earlier of the stream's deadline and the image's own holds. Raises InvalidError."""
+    deadline = _deadline(context)
+    if request.HasField("timeout_ms"):
+        if request.timeout_ms < 1:
+            raise InvalidError(f"timeout_ms is {request.timeout_ms}; allowed are 1 and more")
+        own = time.monotonic() + request.timeout_ms / 1000
+        deadline = own if deadline is None else min(deadline, own)
+    return Query(
+        images=[request.image],
+        model=request.model,
+        version=request.version,
+        top_k=request.top_k if request.HasField("top_k") else None,
+        deadline=deadline,
+    )
+
+
+def _deadline(context: Context) -> float | None:
+    """The call's deadline on the monotonic clock, in seconds."""
+    remaining_seconds = context.time_remaining()
+    return None if remaining_seconds is None else time.monotonic() + remaining_seconds
 
 
 def _classify_response(answer: Answer) -> pb.ClassifyResponse:
     return pb.ClassifyResponse(
         model=answer.model,
         version=answer.version,
-        results=[
-            pb.Result(classes=[pb.ScoredClass(name=name, score=score) for name, score in result])
-            for result in answer.results
-        ],
-        timings=pb.Timings(
-            decode_ms=answer.timings.decode_ms,
-            queue_ms=answer.timings.queue_ms,
-            inference_ms=answer.timings.inference_ms,
-            total_ms=answer.timings.total_ms,
-        ),
+        results=[pb.Result(classes=_class_messages(result)) for result in answer.results],
+        timings=_timings_message(answer),
+    )
+
+
+def _stream_result(answer: Answer) -> pb.StreamResult:
+    return pb.StreamResult(
+        model=answer.model,
+        version=answer.version,
+        classes=_class_messages(answer.results[0]),
+        timings=_timings_message(answer),
+    )
+
+
+def _class_messages(result: ScoredClasses) -> list[pb.ScoredClass]:
+    return [pb.ScoredClass(name=name, score=score) for name, score in result]
+
+
+def _timings_message(answer: Answer) -> pb.Timings:
+    return pb.Timings(
+        decode_ms=answer.timings.decode_ms,
+        queue_ms=answer.timings.queue_ms,
+        inference_ms=answer.timings.inference_ms,
+        total_ms=answer.timings.total_ms,
     )
 
 

@@ -39,7 +39,7 @@ def describe(error: Exception, path: str, request_id: str) -> tuple[Problem, lis
     kind = error.kind if isinstance(error, CnnsvcError) else Kind.INTERNAL
     detail = str(error)
     if kind is Kind.INTERNAL:
-        _log.error("request %s to %r failed", request_id, path, exc_info=error)
+        _log.error("the call to %r failed", path[:200], exc_info=error)
         detail = f"internal error; the server's log has it as request {request_id}"
     found = http_status(kind)
     headers = [] if found.retry_after_s is None else [(b"retry-after", b"%d" % found.retry_after_s)]

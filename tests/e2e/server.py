@@ -1,6 +1,7 @@
 """A real `cnnsvc serve` process for tests, on ports that the system chooses."""
 
 import contextlib
+import json
 import re
 import subprocess
 import sys
@@ -33,9 +34,10 @@ def serving(
     try:
         for line in process.stderr:
             server.log.append(line)
-            if found := _ADDRESSES.search(line):
+            message = _message(line)
+            if found := _ADDRESSES.search(message):
                 server.grpc_address, server.http_url = found[1], found[2]
-            if line.rstrip().endswith(until):
+            if message.endswith(until):
                 break
         else:
             raise AssertionError(f"ended with {process.wait()}: {''.join(server.log)}")
@@ -48,3 +50,8 @@ def serving(
         process.wait(timeout=60)
     reader.join()
     process.stderr.close()
+
+
+def _message(line: str) -> str:
+    """What the line says, after a space at least, in either log format."""
+    return f" {json.loads(line)['message']}" if line.startswith("{") else line.rstrip()

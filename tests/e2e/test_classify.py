@@ -81,7 +81,7 @@ def test_csv_has_a_row_a_class(folder: Path, server: Server) -> None:
     [
         (["nowhere.jpg"], 2, "nowhere.jpg is not there"),
         (["{folder}/empty"], 2, "holds no image"),
-        (["{image}", "--server", "127.0.0.1:1"], 1, "127.0.0.1:1 answers UNAVAILABLE"),
+        (["{image}", "--server", "127.0.0.1:1"], 1, "127.0.0.1:1 cannot be reached"),
         (["{image}", "--server", "{server}", "--model", "roses"], 1, "served are flowers"),
         (["{image}", "--server", "{server}", "--bundle", "x"], 2, "not both"),
         (["{image}", "--json", "--csv"], 2, "not both"),
@@ -99,6 +99,27 @@ def test_wrong_calls_say_what_is_wrong(
     assert finished.returncode == status
     assert message in finished.stderr + finished.stdout
     assert "Traceback" not in finished.stderr
+
+
+def test_a_server_that_dies_in_the_middle(folder: Path, tmp_path: Path) -> None:
+    """The files that are left are printed with the reason, in order, and the exit status is 1; nothing hangs."""
+    files = [tmp_path / f"{number:04d}.jpg" for number in range(5000)]
+    for file in files:
+        file.symlink_to(folder / "images" / "a" / "1.jpg")
+    with serving("--models-dir", folder / "models") as server:
+        words = [CNNSVC, "classify", tmp_path, "--json", "--server", server.grpc_address]
+        with subprocess.Popen([*map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as command:
+            assert command.stdout is not None
+            first = command.stdout.readline()
+            server.process.kill()
+            rest, said = command.communicate(timeout=60)
+    records = [json.loads(line) for line in [first, *rest.splitlines()]]
+    assert [record["file"] for record in records] == [str(file) for file in files]
+    assert "classes" in records[0]
+    assert f"{server.grpc_address} cannot be reached" in records[-1]["error"]
+    num_failed = sum("error" in record for record in records)
+    assert said == f"cnnsvc: {num_failed} of 5000 images failed\n"
+    assert command.returncode == 1
 
 
 def test_names_that_look_like_markup_are_printed_as_they_are(folder: Path, server: Server) -> None:

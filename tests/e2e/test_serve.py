@@ -15,7 +15,8 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from cnnsvc.client import Client
+from cnnsvc.client import Classification, Client
+from cnnsvc.errors import NotReadyError
 from cnnsvc.local import LocalClassifier
 from cnnsvc.model import ModelOptions
 from tests.bundles import CLASS_NAMES, write_bundle
@@ -47,7 +48,7 @@ def test_both_doors_answer_what_the_bundle_answers(server: Server, models_dir: P
         answer = httpx.post(f"{server.http_url}/api/v1/classify", content=image).json()
         assert (answer["model"], answer["version"]) == ("flowers", 1)
         (result,) = answer["results"]
-        assert [(scored["name"], scored["score"]) for scored in result["classes"]] == expected.classes
+        assert [(scored["name"], scored["score"]) for scored in result["classes"]] == list(expected.classes)
     client.close()
     local.close()
 
@@ -69,7 +70,7 @@ def test_reflection_describes_the_service(server: Server) -> None:
         database = ProtoReflectionDescriptorDatabase(channel)
         assert "cnnsvc.v1.Classifier" in database.get_services()
         service = DescriptorPool(database).FindServiceByName("cnnsvc.v1.Classifier")
-        assert [method.name for method in service.methods] == ["Classify", "ListModels", "GetModel"]
+        assert [method.name for method in service.methods] == ["Classify", "ListModels", "GetModel", "ClassifyStream"]
 
 
 @pytest.mark.parametrize("door", ["http", "grpc"])
@@ -127,6 +128,24 @@ def test_a_signal_drains_and_exits_0(models_dir: Path, number: signal.Signals) -
         client.close()
         http.close()
     assert server.log[-1].rstrip().endswith("stopped")
+
+
+def test_a_signal_ends_streams_in_order(models_dir: Path) -> None:
+    """The images that the server has read are answered, the others are told to come back, and the exit status is 0."""
+    slow = encode("PNG", scene(800, 800))
+    with serving("--models-dir", models_dir) as server, Client(server.grpc_address) as client:
+        outcomes = []
+        for _, outcome in client.classify_stream((number, slow) for number in range(1000)):
+            outcomes.append(outcome)
+            if len(outcomes) == 20:
+                server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(timeout=30) == 0
+    answered = [outcome for outcome in outcomes if isinstance(outcome, Classification)]
+    refused = [outcome for outcome in outcomes if isinstance(outcome, NotReadyError)]
+    assert len(answered) >= 20
+    assert len(refused) >= 500
+    assert len(answered) + len(refused) == 1000
+    assert "the server is stopping" in str(refused[0])
 
 
 def _health(server: Server, service: str) -> int:

@@ -58,15 +58,19 @@ async def test_every_image_gets_its_own_scores() -> None:
 
 
 async def test_a_free_stream_takes_what_is_queued() -> None:
-    """The first image goes at once and alone; those that came meanwhile go together, up to the largest batch."""
+    """The first image goes at once and alone; those that came meanwhile go together, up to the largest batch.
+
+    The size of each batch is observed.
+    """
     engine = GatedEngine()
-    batcher = Batcher(engine, max_batch_size=4)
+    observed: list[int] = []
+    batcher = Batcher(engine, max_batch_size=4, observe_batch_size=observed.append)
     answers = [batcher.submit(image(value), FAR) for value in range(6)]
     await asyncio.sleep(0.01)
     assert (engine.batch_sizes, batcher.num_queued) == ([1], 5)
     engine.gate.set()
     await asyncio.gather(*answers)
-    assert engine.batch_sizes == [1, 4, 1]
+    assert engine.batch_sizes == observed == [1, 4, 1]
     batcher.close()
 
 

@@ -8,7 +8,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from cnnsvc.errors import Kind, OverloadedError
-from service.metrics import Metrics
+from service.metrics import BUCKETS_SCORE, Metrics
 from tests.bundles import manifest_of
 
 
@@ -47,8 +47,15 @@ def test_calls_are_timed_with_their_outcome(error: BaseException | None, code: s
     assert rejected == (code == Kind.OVERLOADED)
 
 
+def test_a_failed_call_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The error that ended a call is in the log with its own words, as what the metrics count."""
+    with caplog.at_level("INFO"):
+        _observed(OverloadedError("full"))
+    assert [record.getMessage() for record in caplog.records] == ["classify over http failed: overloaded: full"]
+
+
 def test_a_loaded_model_is_announced() -> None:
-    """Info, queue depth and a counter for every class are there before the first call."""
+    """Info, queue depth, a counter for every class and the histograms are there before the first call."""
     registry = CollectorRegistry()
     metrics = Metrics(registry, version="1.2.3")
     metrics.add_model(manifest_of(), engine="openvino", artifact="model.onnx", num_queued=lambda: 7)
@@ -57,6 +64,29 @@ def test_a_loaded_model_is_announced() -> None:
     assert registry.get_sample_value("cnnsvc_model_info", info) == 1
     assert registry.get_sample_value("cnnsvc_queue_depth", model) == 7
     assert registry.get_sample_value("cnnsvc_predictions_total", {**model, "class": "rose"}) == 0
+    assert registry.get_sample_value("cnnsvc_batch_size_count", model) == 0
+    assert registry.get_sample_value("cnnsvc_prediction_score_count", model) == 0
+
+
+def test_scores_fall_into_the_bins_of_the_bundle() -> None:
+    """Every edge of the manifest's ten bins of confidence is one of the histogram's, so the two can be compared."""
+    num_bins = len(manifest_of().baseline.confidence_histogram)
+    assert {(index + 1) / num_bins for index in range(num_bins)} <= set(BUCKETS_SCORE)
+
+
+def test_what_is_asked_at_each_scrape() -> None:
+    """Readiness and the images admitted are as they are when Prometheus looks, and the limit stands beside them."""
+    registry = CollectorRegistry()
+    metrics = Metrics(registry, version="1.2.3")
+    assert registry.get_sample_value("cnnsvc_ready") == 0
+    states = {"is_ready": False, "num_admitted": 3}
+    metrics.watch_readiness(lambda: bool(states["is_ready"]))
+    metrics.watch_admission(lambda: states["num_admitted"], limit=512)
+    assert registry.get_sample_value("cnnsvc_ready") == 0
+    states |= {"is_ready": True, "num_admitted": 4}
+    assert registry.get_sample_value("cnnsvc_ready") == 1
+    assert registry.get_sample_value("cnnsvc_images_admitted") == 4
+    assert registry.get_sample_value("cnnsvc_images_admitted_limit") == 512
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ async def test_the_answer_is_that_of_the_bundle(room: Room, tmp_path: Path) -> N
     local = LocalClassifier(tmp_path / "flowers" / "1", ModelOptions())
     images = [encode("PNG", seed=seed) for seed in range(6)]
     answer = await room.predictor.classify(Query(images))
-    assert answer.results == [local.classify(image, None).classes for image in images]
+    assert answer.results == [list(local.classify(image).classes) for image in images]
     assert (answer.model, answer.version) == ("flowers", 1)
     timings = answer.timings
     assert 0 < timings.decode_ms < timings.total_ms
@@ -99,11 +99,19 @@ async def test_a_deadline_ends_the_wait(room: Room) -> None:
 
 
 async def test_stages_and_predictions_are_counted(room: Room) -> None:
-    """Each image is observed once in every stage, and counted under the class that scored best."""
+    """Each image is observed once in every stage, and counted under the class that scored best with that score.
+
+    Each inference is observed once with its number of images.
+    """
     answer = await room.predictor.classify(Query([encode("PNG", seed=seed) for seed in range(5)]))
     for stage in ("decode", "queue", "inference", "total"):
         labels = {"stage": stage, "model": "flowers", "version": "1"}
         assert room.value("cnnsvc_stage_duration_seconds_count", **labels) == 5
+    model = {"model": "flowers", "version": "1"}
+    assert room.value("cnnsvc_prediction_score_count", **model) == 5
+    best_scores = [result[0][1] for result in answer.results]
+    assert room.value("cnnsvc_prediction_score_sum", **model) == pytest.approx(sum(best_scores))
+    assert room.value("cnnsvc_batch_size_sum", **model) == 5
     for name in CLASS_NAMES:
         labels = {"model": "flowers", "version": "1", "class": name}
         expected = sum(result[0][0] == name for result in answer.results)

@@ -1,6 +1,7 @@
 """Which models are served, which is the default, what is refused and whether the service is ready."""
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -16,8 +17,8 @@ from service.registry import Registry
 from tests.bundles import write_bundle
 
 
-def _registry() -> Registry:
-    return Registry(ModelOptions(), Metrics(CollectorRegistry(), version="0"))
+def _registry(prometheus: CollectorRegistry | None = None) -> Registry:
+    return Registry(ModelOptions(), Metrics(prometheus or CollectorRegistry(), version="0"))
 
 
 def _falsify_golden_answers(path: Path) -> None:
@@ -97,3 +98,74 @@ async def test_a_single_bundle_that_is_refused_is_an_error(tmp_path: Path) -> No
     (path / "model.onnx").write_bytes(b"")
     with pytest.raises(BundleError, match="SHA-256"):
         await _registry().load_bundle(path)
+
+
+async def test_loads_are_measured_with_their_outcome(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A version that is refused and one that is loaded are each counted and timed under the name of their model.
+
+    Both are in the log with the same as fields, and readiness follows.
+    """
+    write_bundle(tmp_path)
+    _falsify_golden_answers(write_bundle(tmp_path, seed=1))
+    prometheus = CollectorRegistry()
+    registry = _registry(prometheus)
+    assert prometheus.get_sample_value("cnnsvc_ready") == 0
+    with caplog.at_level("INFO"):
+        await registry.load_folder(tmp_path)
+    assert prometheus.get_sample_value("cnnsvc_ready") == 1
+    for outcome in ("loaded", "refused"):
+        labels = {"model": "flowers", "outcome": outcome}
+        assert prometheus.get_sample_value("cnnsvc_model_load_duration_seconds_count", labels) == 1
+        seconds = prometheus.get_sample_value("cnnsvc_model_load_duration_seconds_sum", labels)
+        assert seconds is not None
+        assert 0 < seconds < 60
+    refused, loaded = (vars(record) for record in caplog.records)
+    assert (refused["levelname"], refused["model"], refused["version"]) == ("ERROR", "flowers", 2)
+    assert (loaded["levelname"], loaded["model"], loaded["version"], loaded["engine"]) == (
+        "INFO",
+        "flowers",
+        1,
+        "openvino",
+    )
+    registry.close()
+
+
+async def test_a_bundle_in_the_folder_of_another_is_refused(tmp_path: Path) -> None:
+    """A copy under another name or number does not answer in the name of the one it was copied from."""
+    write_bundle(tmp_path)
+    shutil.copytree(tmp_path / "flowers" / "1", tmp_path / "flowers" / "5")
+    shutil.copytree(tmp_path / "flowers" / "1", tmp_path / "trees" / "1")
+    registry = _registry()
+    await registry.load_folder(tmp_path)
+    assert [(served.manifest.name, served.manifest.version) for served in registry.models()] == [("flowers", 1)]
+    (reason,) = registry.unready_reasons()
+    assert reason.endswith("its manifest says flowers version 1; expected trees version 1")
+    registry.close()
+
+
+async def test_one_odd_bundle_does_not_keep_the_others_from_serving(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever is wrong in one model's folder, even what nobody foresaw, the healthy model serves."""
+    write_bundle(tmp_path, "flowers")
+    odd = write_bundle(tmp_path, "odd")
+    (odd / "manifest.json").unlink()
+    (odd / "manifest.json").symlink_to(odd / "manifest.json")
+    (tmp_path / "looping").symlink_to(tmp_path / "looping")
+    registry = _registry()
+    await registry.load_folder(tmp_path)
+    assert [served.manifest.name for served in registry.models()] == ["flowers"]
+    assert len(registry.unready_reasons()) == 1
+    assert "version 1 of model odd is refused" in caplog.text
+    registry.close()
+
+
+async def test_long_names_are_not_repeated(tmp_path: Path) -> None:
+    """The error for an unknown model shows only the beginning of a name that is longer than any can be."""
+    write_bundle(tmp_path)
+    registry = _registry()
+    await registry.load_folder(tmp_path)
+    with pytest.raises(NotFoundError) as error:
+        registry.get("m" * 20_000, 0)
+    assert len(str(error.value)) < 200
+    registry.close()

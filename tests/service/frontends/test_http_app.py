@@ -33,6 +33,7 @@ async def test_models_are_listed() -> None:
                 "accuracy": 1.0,
                 "top1_agreement": 1.0,
                 "max_difference": 0.0,
+                "num_undecodable": 0,
             }
         },
         "created": "2026-01-02T03:04:05Z",

@@ -47,6 +47,17 @@ async def test_a_refused_body_does_not_break_the_connection() -> None:
         assert await read_response(reader) == (200, b"ok")
 
 
+async def test_a_client_that_closes_after_the_answer_gets_it() -> None:
+    """With Connection: close the refused body is let pass by first: closing under a writing client loses the answer."""
+    async with listening(open_door()) as port, connected(port) as (reader, writer):
+        writer.write(HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % (100 * TOO_LARGE))
+        for _ in range(100):
+            writer.write(bytes(TOO_LARGE))
+            await asyncio.wait_for(writer.drain(), 5)
+        status, _ = await read_response(reader)
+        assert status == 413
+
+
 async def pieces(*contents: bytes) -> AsyncIterator[bytes]:
     """A body that httpx sends in chunks, without announcing its length."""
     for content in contents:

@@ -14,6 +14,7 @@ from cnnsvc.pb import classifier_pb2 as pb
 from cnnsvc.pb import classifier_pb2_grpc as pb_grpc
 from service.frontends.grpc_server import bind_grpc, build_grpc_server
 from service.frontends.native_grpc import NativeClassifier
+from service.logs import RequestIdFilter
 from service.metrics import Metrics
 from service.predictor import Predictor, PredictorLimits
 from service.registry import Registry
@@ -116,11 +117,38 @@ async def test_an_expired_deadline_costs_nothing(door: Door) -> None:
 async def test_what_nobody_expected_is_not_shown(door: Door, caplog: pytest.LogCaptureFixture) -> None:
     """An unexpected exception answers fixed text with a request id; the traceback is in the log under that id."""
     door.predictor.close()  # its threads are gone, so the next call fails in a way no caller can cause
-    with pytest.raises(grpc.aio.AioRpcError) as failed:
+    with pytest.raises(grpc.aio.AioRpcError) as failed, caplog.filtering(RequestIdFilter()):
         await door.stub.Classify(pb.ClassifyRequest(images=[encode("PNG")]))
     assert failed.value.code() == grpc.StatusCode.INTERNAL
     text, _, request_id = str(failed.value.details()).rpartition(" ")
     assert text == "internal error; request id"
-    assert request_id in caplog.text
+    (record,) = (record for record in caplog.records if record.name == "cnnsvc.grpc")
+    assert vars(record)["request_id"] == request_id
     assert "Traceback" in caplog.text
     assert door.num_calls("classify", "internal", answered=False) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "is_kept"), [("call-1.A_b", True), ("x" * 128, True), ("x" * 129, False), ("a b", False), ("", False)]
+)
+@pytest.mark.parametrize("images", [[encode("PNG")], []])
+async def test_request_ids_go_both_ways(door: Door, images: list[bytes], given: str, is_kept: bool) -> None:
+    """The caller's x-request-id comes back with answers and with errors, a new one where it is unsafe to repeat."""
+    call = door.stub.Classify(pb.ClassifyRequest(images=images), metadata=(("x-request-id", given),))
+    metadata = {str(key): str(value) for key, value in await call.trailing_metadata()}
+    assert (metadata["x-request-id"] == given) == is_kept
+    assert len(metadata["x-request-id"]) == (len(given) if is_kept else 32)
+
+
+@pytest.mark.parametrize(
+    ("request_", "kind"),
+    [
+        (pb.ClassifyRequest(images=[b"hello"]), "invalid"),
+        (pb.ClassifyRequest(images=[b"x"] * 5), "too_large"),
+        (pb.ClassifyRequest(images=[b"x"], model="roses"), "not_found"),
+    ],
+)
+async def test_errors_name_their_kind(door: Door, request_: pb.ClassifyRequest, kind: str) -> None:
+    """Trailing metadata tells kinds apart that share a status."""
+    metadata = dict(await door.stub.Classify(request_).trailing_metadata())
+    assert metadata["cnnsvc-error-kind"] == kind

@@ -1,0 +1,132 @@
+"""The client of a running server for asyncio."""
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from cnnsvc.async_stream import AsyncImageStream
+from cnnsvc.classification import Classification, Image, Key, Outcome, read_image
+from cnnsvc.client_channel import CHANNEL_OPTIONS, error_of_call
+from cnnsvc.client_messages import (
+    ModelDescription,
+    Target,
+    chunks,
+    classifications,
+    classify_request,
+    model_description,
+    sized,
+    stream_request,
+)
+from cnnsvc.errors import CnnsvcError, LateError, NotReadyError
+from cnnsvc.image_files import image_files
+from cnnsvc.pb import classifier_pb2 as pb
+from cnnsvc.pb import classifier_pb2_grpc as pb_grpc
+
+
+class AsyncClient:
+    """One channel to one server, for one event loop: make it where that runs. The calls are those of Client."""
+
+    def __init__(self, address: str, *, model: str = "", version: int = 0, timeout_ms: int = 30_000) -> None:
+        """`address` is HOST:PORT; "" is the only model, version 0 its default.
+
+        `timeout_ms` is for one call, retries included, and in a stream for one image.
+        """
+        self._address = address
+        self._target = Target(model, version, timeout_ms)
+        self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self._stub = pb_grpc.ClassifierStub(self._channel)
+        self._health: Any = health_pb2_grpc.HealthStub(self._channel)
+
+    async def classify(self, image: Image, top_k: int | None = None) -> Classification:
+        """What one image is, best class first; `top_k` None is five classes, or all where there are fewer."""
+        return (await self._classify([sized(await asyncio.to_thread(read_image, image))], top_k))[0]
+
+    async def classify_many(self, images: Iterable[Image], top_k: int | None = None) -> list[Classification]:
+        """What each image is, in order: one call, or several where one may not hold them all.
+
+        All or none: the first image that fails is the error of them all.
+        """
+        found: list[Classification] = []
+        for chunk in chunks(map(read_image, images)):
+            try:
+                found += await self._classify(chunk, top_k)
+            except CnnsvcError as error:
+                if not found:
+                    raise
+                raise type(error)(f"of the images after the first {len(found)}: {error}") from None
+        return found
+
+    def classify_stream(
+        self,
+        images: Iterable[tuple[Key, Image]] | AsyncIterable[tuple[Key, Image]],
+        top_k: int | None = None,
+        *,
+        in_order: bool = False,
+    ) -> AsyncIterator[tuple[Key, Outcome]]:
+        """One outcome for every (key, image), as they come or in order; a bad image is an outcome, not the end.
+
+        At most 64 images are held at a time, however many there are. Where the server goes away, all that is left has
+        that as its outcome.
+        """
+        stream = AsyncImageStream(
+            images,
+            lambda place, image: stream_request(place, image, self._target, top_k),
+            lambda error: error_of_call(self._address, error),
+            timeout_seconds=self._target.timeout_seconds,
+            in_order=in_order,
+        )
+        return stream.outcomes(self._start_stream)
+
+    def classify_folder(
+        self, folder: str | Path, top_k: int | None = None, *, in_order: bool = False
+    ) -> AsyncIterator[tuple[Path, Outcome]]:
+        """One outcome for every image file below the folder, told by its suffix. Raises InvalidError without any."""
+        files = image_files([Path(folder)])
+        return self.classify_stream(((file, file) for file in files), top_k, in_order=in_order)
+
+    async def get_model(self) -> ModelDescription:
+        """The model that this client asks."""
+        request = pb.GetModelRequest(model=self._target.model, version=self._target.version)
+        return model_description(await self._call(self._stub.GetModel, request))
+
+    async def list_models(self) -> list[ModelDescription]:
+        """Every model version that the server has loaded."""
+        response = await self._call(self._stub.ListModels, pb.ListModelsRequest())
+        return [model_description(model) for model in response.models]
+
+    async def is_ready(self) -> bool:
+        """Whether the server says that every model is loaded and proven; one that does not answer is not ready."""
+        try:
+            answer = await self._call(self._health.Check, health_pb2.HealthCheckRequest())
+        except (NotReadyError, LateError):
+            return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    async def close(self) -> None:
+        """Ends the connection, and what still runs on it."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: type[BaseException] | BaseException | TracebackType | None) -> None:
+        await self.close()
+
+    async def _classify(self, images: list[bytes], top_k: int | None) -> list[Classification]:
+        return classifications(await self._call(self._stub.Classify, classify_request(images, self._target, top_k)))
+
+    async def _start_stream(self) -> Any:
+        """Asks for the model first, in a call that gRPC may try again, which no stream is."""
+        await self.get_model()
+        return self._stub.ClassifyStream()
+
+    async def _call(self, method: Any, request: Any) -> Any:
+        try:
+            return await method(request, timeout=self._target.timeout_seconds)
+        except grpc.RpcError as error:
+            raise error_of_call(self._address, error) from None

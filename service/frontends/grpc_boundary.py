@@ -1,0 +1,42 @@
+"""What every native gRPC call gets: a request id both ways, and its error as a status with the kind beside it."""
+
+import logging
+from typing import Any, Final, NoReturn
+
+import grpc
+
+from cnnsvc.errors import CnnsvcError, Kind
+from service.frontends.status import grpc_status
+from service.logs import REQUEST_ID_HEADER, bind_request_id, current_request_id
+
+ERROR_KIND_KEY: Final = "cnnsvc-error-kind"
+"""Trailing metadata with the word of cnnsvc.errors.Kind, since several kinds share a status."""
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+_log = logging.getLogger("cnnsvc.grpc")
+
+
+def name_call(context: Context) -> None:
+    """Gives the call its request id, the caller's own where it is safe to repeat: for the log, and sent back.
+
+    It goes back as trailing metadata: initial metadata would end the client's right to retry a call that fails.
+    """
+    given = next((value for key, value in context.invocation_metadata() or () if key == REQUEST_ID_HEADER), None)
+    request_id = bind_request_id(given if isinstance(given, str) else None)
+    context.set_trailing_metadata(((REQUEST_ID_HEADER, request_id),))
+
+
+def describe(error: Exception) -> tuple[Kind, str]:
+    """Kind and message for the caller; an internal error's own words are for the log."""
+    if isinstance(error, CnnsvcError) and error.kind is not Kind.INTERNAL:
+        return error.kind, str(error)
+    _log.error("a call failed", exc_info=error)
+    return Kind.INTERNAL, f"internal error; request id {current_request_id()}"
+
+
+async def refuse(context: Context, error: Exception) -> NoReturn:
+    """Ends the call with the error's status."""
+    kind, message = describe(error)
+    trailing = ((REQUEST_ID_HEADER, current_request_id()), (ERROR_KIND_KEY, kind.value))
+    await context.abort(grpc_status(kind), message, trailing)
