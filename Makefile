@@ -5,7 +5,6 @@
 BIN := .venv/bin
 # A file's tests share what they set up, so they stay in one process.
 PYTEST := $(BIN)/pytest --numprocesses auto --dist loadfile
-export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 18
