@@ -9,7 +9,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -37,7 +36,7 @@ def main() -> None:
     run(
         "train", ROOT / "images", "--name", "shapes", "--models-dir", ROOT / "models", "--image-size", 48, "--epochs", 6
     )
-    with serving() as (grpc_address, http_url):
+    with serving() as (server, grpc_address, http_url):
         say("Classifying new images over gRPC")
         run("classify", ROOT / "new", "--server", grpc_address, "--top-k", 2)
         say("Classifying one over HTTP")
@@ -50,18 +49,18 @@ def main() -> None:
         if sys.stdin.isatty() and sys.stdout.isatty():
             say(f"Still serving: {http_url}/docs shows the API. Ctrl-C ends it.")
             with contextlib.suppress(KeyboardInterrupt):
-                signal.pause()
+                server.wait()
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[tuple[str, str]]:
-    """The gRPC address and the HTTP URL of a server on free ports, ready; stopped on the way out."""
+def serving() -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+    """A server on free ports, ready, with its gRPC address and HTTP URL; stopped on the way out."""
     arguments = ["serve", "--models-dir", str(ROOT / "models"), "--grpc-port", "0", "--http-port", "0"]
     say("Serving it (ports chosen by the system; 8500 and 8501 by default)")
     show("cnnsvc", *arguments)
     server = subprocess.Popen([CNNSVC, *arguments], stderr=subprocess.PIPE, text=True)
     try:
-        yield wait_until_ready(server)
+        yield server, *wait_until_ready(server)
     finally:
         server.terminate()
         server.wait(timeout=60)

@@ -1,12 +1,11 @@
 """Wires the rooms of the service into one process with two doors, and ends it in order."""
 
 import asyncio
-import contextlib
 import importlib.metadata
 import logging
 import signal
 import socket
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from dataclasses import dataclass
 
 import grpc
@@ -16,11 +15,11 @@ from grpc_health.v1 import health
 from prometheus_client import CollectorRegistry
 
 from cnnsvc.engines.threads import available_cpus
-from cnnsvc.errors import SettingError
 from cnnsvc.model import ModelOptions
 from service.allocator import limit_hoarding
 from service.frontends.grpc_server import bind_grpc, build_grpc_server
 from service.frontends.http_app import build_http_app
+from service.frontends.http_server import bind_http, build_http_server
 from service.frontends.native_grpc import NativeClassifier
 from service.frontends.native_stream import StreamLimits
 from service.health import report
@@ -106,49 +105,23 @@ def _open_doors(settings: ServeSettings, predictor: Predictor, registry: Registr
         max_images_per_call=settings.max_images_per_call,
         request_timeout_ms=settings.request_timeout_ms,
     )
-    http_server = uvicorn.Server(
-        uvicorn.Config(
-            http_app,
-            loop="none",
-            lifespan="off",
-            http="httptools",
-            ws="none",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=max(1, settings.shutdown_grace_ms // 1000),
-        )
-    )
-    http_server.capture_signals = _no_signals  # type: ignore[method-assign]  # signals are this room's, for both doors
-    http_socket = _bind_http(settings.host, settings.http_port)
+    http_server = build_http_server(http_app, shutdown_grace_ms=settings.shutdown_grace_ms)
+    http_socket = bind_http(settings.host, settings.http_port)
     grpc_port = bind_grpc(grpc_server, settings.host, settings.grpc_port)
     _announce(settings, grpc_port, http_socket.getsockname()[1])
     return _Doors(http_server, http_socket, grpc_server, classifier, health_servicer)
 
 
 def _announce(settings: ServeSettings, grpc_port: int, http_port: int) -> None:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
     fields = {
         "cnnsvc_version": importlib.metadata.version("cnnsvc"),
         "engine": settings.engine,
-        "grpc_address": f"{settings.host}:{grpc_port}",
-        "http_url": f"http://{settings.host}:{http_port}",
+        "grpc_address": f"{host}:{grpc_port}",
+        "http_url": f"http://{host}:{http_port}",
     }
     message = "cnnsvc %(cnnsvc_version)s, engine %(engine)s: gRPC listens on %(grpc_address)s, HTTP on %(http_url)s"
     _log.info(message, fields, extra=fields)
-
-
-def _bind_http(host: str, port: int) -> socket.socket:
-    """Without SO_REUSEPORT: a second process on the port is an error, not a share."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((host, port))
-        sock.listen(2048)
-    except OSError as error:
-        sock.close()
-        raise SettingError(f"HTTP cannot listen on {host}:{port}: {error.strerror}") from None
-    return sock
 
 
 async def _load(settings: ServeSettings, registry: Registry, health_servicer: health.aio.HealthServicer) -> None:
@@ -182,8 +155,3 @@ def _stop_event() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
-
-
-@contextlib.contextmanager
-def _no_signals() -> Iterator[None]:
-    yield

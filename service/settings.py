@@ -52,3 +52,5 @@ class ServeSettings:
     def __post_init__(self) -> None:
         if (self.models_dir is None) == (self.bundle is None):
             raise ValueError("expected either --models-dir or --bundle, and not both")
+        if not self.host:
+            raise ValueError("--host is empty; expected an address or a name, such as 127.0.0.1 or 0.0.0.0")

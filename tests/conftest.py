@@ -1,9 +1,14 @@
-"""What every test gets: a switch that turns skipped tests into failures."""
+"""What every test gets: a switch that turns skipped tests into failures, and the same examples on every CI run."""
 
 import os
 from collections.abc import Generator
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("ci", derandomize=True)  # new examples are looked for by hand, not by CI
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
 
 REQUIRE_ALL = os.environ.get("CNNSVC_REQUIRE_ALL") == "1"
 
