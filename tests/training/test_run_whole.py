@@ -1,5 +1,6 @@
 """training/run.py from folder to bundle, and interrupted on the way."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -41,7 +42,11 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
     flags += ["--image-size", "16", "--patience", "0", "--device", "cpu"]
     command = [sys.executable, "-c", "from cnnsvc.cli import app; app()", "train", str(tmp_path / "data"), *flags]
     environment = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
+    # A shell that starts the tests in its background has them, and so this program, ignore Ctrl-C.
+    heed_interrupts = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+    ) as process:
         assert process.stderr is not None
         said = []
         for line in process.stderr:
