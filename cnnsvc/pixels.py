@@ -38,11 +38,12 @@ _LIMIT_SCANNED: Final = 20
 """Largest scans x pixels, in multiples of the limit of pixels."""
 # What Pillow raises on malformed files, by its issue tracker and by fuzzing; MemoryError is not among them.
 _PILLOW_ERRORS: Final = (OSError, ValueError, SyntaxError, TypeError, NotImplementedError, IndexError, KeyError,
-                         EOFError, OverflowError, AttributeError, AssertionError, struct.error, zlib.error,
-                         Image.DecompressionBombError)  # fmt: skip
+                         EOFError, OverflowError, AttributeError, AssertionError, struct.error, zlib.error)  # fmt: skip
 
-# Our own limit, checked before decoding, replaces Pillow's, which is a warning at 89 and an error at 179 megapixels.
-Image.MAX_IMAGE_PIXELS = None
+# Pillow's own check, an error above twice this, is the only one before it fills an animated GIF's background, for which
+# 460 bytes took 2.3 GB. One limit for the process: the largest that decode was asked for.
+Image.MAX_IMAGE_PIXELS = DEFAULT_LIMIT_PIXELS
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 # It warns about metadata, which is not used here; in a server anybody could fill the log with that.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 # One image is far too small to share between threads; parallelism comes from many images.
@@ -128,6 +129,7 @@ _UPRIGHT: Final[dict[int, Callable[[Pixels], Pixels]]] = {
 def _decode_with_pillow(image_bytes: bytes, channels: int, limit_pixels: int) -> Pixels:
     if not image_bytes:
         raise ImageError("the image is empty (0 bytes)")
+    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, limit_pixels)
     try:
         with Image.open(io.BytesIO(image_bytes), formats=_PILLOW_FORMATS) as image:
             _check_size(*image.size, limit_pixels)
@@ -141,6 +143,9 @@ def _decode_with_pillow(image_bytes: bytes, channels: int, limit_pixels: int) ->
             f"not an image: {len(image_bytes)} bytes beginning {image_bytes[:8]!r};"
             " expected JPEG, PNG, WebP, BMP or GIF"
         ) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        num_pixels = "".join(filter(str.isdigit, str(error).partition(" pixels")[0])) or "too many"
+        raise TooLargeError(f"the image has {num_pixels} pixels; allowed are {limit_pixels} (limit_pixels)") from None
     except _PILLOW_ERRORS as error:
         raise ImageError(f"the image of {len(image_bytes)} bytes cannot be decoded: {error}") from None
 

@@ -1,11 +1,15 @@
 """What every native gRPC call gets: a request id both ways, and its error as a status with the kind beside it."""
 
+import asyncio
+import contextlib
 import logging
-from typing import Any, Final, NoReturn
+from collections.abc import Iterator
+from typing import Any, Final, NoReturn, TypeVar
 
 import grpc
+from google.protobuf.message import DecodeError, Message
 
-from cnnsvc.errors import CnnsvcError, Kind
+from cnnsvc.errors import CnnsvcError, InvalidError, Kind, LateError
 from service.frontends.status import grpc_status
 from service.logs import REQUEST_ID_HEADER, bind_request_id, current_request_id
 
@@ -13,6 +17,10 @@ ERROR_KIND_KEY: Final = "cnnsvc-error-kind"
 """Trailing metadata with the word of cnnsvc.errors.Kind, since several kinds share a status."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
+Request = TypeVar("Request", bound=Message)
+
+# A client that gives up at its deadline says so a moment before ours passes; its clock began earlier.
+_SLACK_SECONDS: Final = 0.05
 
 _log = logging.getLogger("cnnsvc.grpc")
 
@@ -27,6 +35,28 @@ def name_call(context: Context) -> None:
     context.set_trailing_metadata(((REQUEST_ID_HEADER, request_id),))
 
 
+def parse(message: type[Request], request_bytes: bytes) -> Request:
+    """The request. Raises InvalidError where the bytes are not such a message."""
+    try:
+        return message.FromString(request_bytes)
+    except DecodeError:
+        raise InvalidError(
+            f"{len(request_bytes)} bytes came that are not a message {message.DESCRIPTOR.full_name}"
+        ) from None
+
+
+@contextlib.contextmanager
+def late_at_deadline(context: Context) -> Iterator[None]:
+    """Raises LateError where gRPC cancels the call because its deadline passes, so that it is counted as that."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        remaining_seconds = context.time_remaining()
+        if remaining_seconds is not None and remaining_seconds < _SLACK_SECONDS:
+            raise LateError("the deadline passed before the answer") from None
+        raise
+
+
 def describe(error: Exception) -> tuple[Kind, str]:
     """Kind and message for the caller; an internal error's own words are for the log."""
     if isinstance(error, CnnsvcError) and error.kind is not Kind.INTERNAL:
@@ -39,4 +69,9 @@ async def refuse(context: Context, error: Exception) -> NoReturn:
     """Ends the call with the error's status."""
     kind, message = describe(error)
     trailing = ((REQUEST_ID_HEADER, current_request_id()), (ERROR_KIND_KEY, kind.value))
-    await context.abort(grpc_status(kind), message, trailing)
+    try:
+        await context.abort(grpc_status(kind), message, trailing)
+    except grpc.aio.AbortError:
+        raise
+    except grpc.aio.BaseError:  # the call is over and nobody reads the status; gRPC would log a traceback
+        raise asyncio.CancelledError from None

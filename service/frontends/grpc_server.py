@@ -1,13 +1,18 @@
 """The gRPC door: native service, standard health and reflection on one port."""
 
+from typing import Final
+
 import grpc
+from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from cnnsvc.errors import SettingError
-from cnnsvc.pb import classifier_pb2_grpc
 from service.frontends.native_grpc import NativeClassifier
 from service.health import CLASSIFIER_SERVICE
+
+_UNARY_METHODS: Final = ("Classify", "ListModels", "GetModel")
+_STREAM_METHODS: Final = ("ClassifyStream",)
 
 
 def build_grpc_server(
@@ -26,11 +31,29 @@ def build_grpc_server(
             ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ]
     )
-    classifier_pb2_grpc.add_ClassifierServicer_to_server(classifier, server)
+    handlers = _method_handlers(classifier)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(CLASSIFIER_SERVICE, handlers),))
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     health_service = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
     reflection.enable_server_reflection((CLASSIFIER_SERVICE, health_service, reflection.SERVICE_NAME), server)
     return server
+
+
+def _method_handlers(classifier: NativeClassifier) -> "dict[str, grpc.RpcMethodHandler[bytes, Message]]":
+    """Requests reach the methods as bytes: gRPC would answer UNKNOWN to those that it cannot parse, uncounted."""
+    handlers: dict[str, grpc.RpcMethodHandler[bytes, Message]] = {
+        name: grpc.unary_unary_rpc_method_handler(getattr(classifier, name), response_serializer=_serialize)
+        for name in _UNARY_METHODS
+    }
+    for name in _STREAM_METHODS:
+        handlers[name] = grpc.stream_stream_rpc_method_handler(
+            getattr(classifier, name), response_serializer=_serialize
+        )
+    return handlers
+
+
+def _serialize(message: Message) -> bytes:
+    return message.SerializeToString()
 
 
 def bind_grpc(server: grpc.aio.Server, host: str, port: int) -> int:

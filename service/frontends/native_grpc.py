@@ -10,7 +10,7 @@ from cnnsvc.errors import InvalidError
 from cnnsvc.pb import classifier_pb2 as pb
 from cnnsvc.pb import classifier_pb2_grpc as pb_grpc
 from cnnsvc.ranking import ScoredClasses
-from service.frontends.grpc_boundary import Context, describe, name_call, refuse
+from service.frontends.grpc_boundary import Context, describe, late_at_deadline, name_call, parse, refuse
 from service.frontends.native_stream import ImageStream, StreamLimits
 from service.metrics import Metrics, ObservedRequest
 from service.predictor import Answer, Predictor, Query
@@ -39,9 +39,10 @@ class NativeClassifier(pb_grpc.ClassifierServicer):
         self._stopping.set()
 
     async def Classify(  # noqa: N802  # gRPC calls the method by its name in the .proto
-        self, request: pb.ClassifyRequest, context: Context
+        self, request_bytes: bytes, context: Context
     ) -> pb.ClassifyResponse:
         async def answer(observed: ObservedRequest) -> pb.ClassifyResponse:
+            request = parse(pb.ClassifyRequest, request_bytes)
             found = await self._predictor.classify(_query(request, context))
             observed.model, observed.version = found.model, found.version
             return _classify_response(found)
@@ -49,17 +50,19 @@ class NativeClassifier(pb_grpc.ClassifierServicer):
         return await self._serve("classify", context, answer)
 
     async def ListModels(  # noqa: N802  # as above
-        self, request: pb.ListModelsRequest, context: Context
+        self, request_bytes: bytes, context: Context
     ) -> pb.ListModelsResponse:
         async def answer(observed: ObservedRequest) -> pb.ListModelsResponse:
+            parse(pb.ListModelsRequest, request_bytes)
             return pb.ListModelsResponse(models=[_model_message(served) for served in self._registry.models()])
 
         return await self._serve("list_models", context, answer)
 
     async def GetModel(  # noqa: N802  # as above
-        self, request: pb.GetModelRequest, context: Context
+        self, request_bytes: bytes, context: Context
     ) -> pb.Model:
         async def answer(observed: ObservedRequest) -> pb.Model:
+            request = parse(pb.GetModelRequest, request_bytes)
             served = self._registry.get(request.model, request.version)
             observed.model, observed.version = served.manifest.name, served.manifest.version
             return _model_message(served)
@@ -67,7 +70,7 @@ class NativeClassifier(pb_grpc.ClassifierServicer):
         return await self._serve("get_model", context, answer)
 
     async def ClassifyStream(  # noqa: N802  # as above
-        self, request_iterator: AsyncIterator[pb.ClassifyStreamRequest], context: Context
+        self, request_iterator: AsyncIterator[bytes], context: Context
     ) -> None:
         """Reads through the context instead of the iterator, which nothing could pause."""
         name_call(context)
@@ -80,7 +83,7 @@ class NativeClassifier(pb_grpc.ClassifierServicer):
     async def _answer_streamed(self, context: Context, request: pb.ClassifyStreamRequest) -> pb.ClassifyStreamResponse:
         """The answer to one image of a stream, measured as a call of its own; an error is an answer."""
         try:
-            with self._metrics.request("grpc", "classify_stream") as observed:
+            with self._metrics.request("grpc", "classify_stream") as observed, late_at_deadline(context):
                 found = await self._predictor.classify_when_room(_streamed_query(request, context))
                 observed.model, observed.version = found.model, found.version
                 return pb.ClassifyStreamResponse(id=request.id, result=_stream_result(found))
@@ -97,7 +100,7 @@ class NativeClassifier(pb_grpc.ClassifierServicer):
         """Names and measures the call, and translates what it raises."""
         name_call(context)
         try:
-            with self._metrics.request("grpc", method) as observed:
+            with self._metrics.request("grpc", method) as observed, late_at_deadline(context):
                 return await answer(observed)
         except Exception as error:
             await refuse(context, error)

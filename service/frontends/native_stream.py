@@ -8,7 +8,7 @@ import grpc
 
 from cnnsvc.errors import NotReadyError
 from cnnsvc.pb import classifier_pb2 as pb
-from service.frontends.grpc_boundary import Context
+from service.frontends.grpc_boundary import Context, parse
 
 Answer = Callable[[pb.ClassifyStreamRequest], Awaitable[pb.ClassifyStreamResponse]]
 
@@ -41,7 +41,8 @@ class ImageStream:
     async def serve(self) -> None:
         """Ends when the client has ended its side and every image is answered.
 
-        Raises NotReadyError once the images that were read are answered, where the server stops before that.
+        Raises NotReadyError once the images that were read are answered, where the server stops before that, and
+        InvalidError likewise after bytes that are no message.
         """
         # The reader is left to end by itself and never cancelled: gRPC's core writes into the memory of a pending read.
         reader = asyncio.create_task(self._read())
@@ -64,13 +65,14 @@ class ImageStream:
 
     async def _read(self) -> None:
         while await self._has_room():
-            request = await self._context.read()
-            if request is grpc.aio.EOF:
+            request_bytes = await self._context.read()
+            if request_bytes is grpc.aio.EOF:
                 self._has_read_all = True
                 return
             if self._is_ending:
                 return
-            assert isinstance(request, pb.ClassifyStreamRequest)
+            assert isinstance(request_bytes, bytes)
+            request = parse(pb.ClassifyStreamRequest, request_bytes)
             self._num_unanswered_bytes += request.ByteSize()
             task = asyncio.create_task(self._answer_one(request))
             self._answering.add(task)

@@ -1,7 +1,10 @@
 """The native gRPC service: messages, statuses, deadlines, limits."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -20,16 +23,18 @@ from service.predictor import Predictor, PredictorLimits
 from service.registry import Registry
 from tests.bundles import CLASS_NAMES, write_bundle
 from tests.encoded import encode
+from tests.fakes import FakePredictor
+from tests.service.frontends.http_door import until
 
 BODY_LIMIT_BYTES = 200_000
 
 
 class Door:
-    def __init__(self) -> None:
+    def __init__(self, predictor: Predictor | None = None) -> None:
         self.prometheus = CollectorRegistry()
         metrics = Metrics(self.prometheus, version="0")
         self.registry = Registry(ModelOptions(), metrics)
-        self.predictor = Predictor(self.registry, PredictorLimits(8, 4, 10_000, 1))
+        self.predictor = predictor or Predictor(self.registry, PredictorLimits(8, 4, 10_000, 1))
         classifier = NativeClassifier(self.predictor, self.registry, metrics)
         self.server = build_grpc_server(classifier, health.aio.HealthServicer(), body_limit_bytes=BODY_LIMIT_BYTES)
         port = bind_grpc(self.server, "127.0.0.1", 0)
@@ -44,8 +49,20 @@ class Door:
 
 @pytest_asyncio.fixture
 async def door(tmp_path: Path) -> AsyncIterator[Door]:
-    door = Door()
-    await door.registry.load_bundle(write_bundle(tmp_path))
+    async with opened(Door()) as door:
+        await door.registry.load_bundle(write_bundle(tmp_path))
+        yield door
+
+
+@pytest_asyncio.fixture
+async def stuck_door() -> AsyncIterator[Door]:
+    """It never answers a classification."""
+    async with opened(Door(FakePredictor(is_stuck=True))) as door:
+        yield door
+
+
+@contextlib.asynccontextmanager
+async def opened(door: Door) -> AsyncIterator[Door]:
     await door.server.start()
     yield door
     await door.channel.close()
@@ -112,6 +129,44 @@ async def test_an_expired_deadline_costs_nothing(door: Door) -> None:
         await door.stub.Classify(pb.ClassifyRequest(images=[encode("PNG")] * 4), timeout=1e-6)
     assert late.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     assert len((await door.stub.Classify(pb.ClassifyRequest(images=[encode("PNG")] * 4))).results) == 4
+
+
+@pytest.mark.parametrize("timeout_seconds", [0.05, 0.3])
+async def test_a_call_that_grpc_ends_at_its_deadline_is_counted_late(
+    stuck_door: Door, timeout_seconds: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where gRPC is sooner than our own clock, the call is still late and not cancelled, and no fault of ours."""
+    with pytest.raises(grpc.aio.AioRpcError) as late:
+        await stuck_door.stub.Classify(pb.ClassifyRequest(images=[b"x"]), timeout=timeout_seconds)
+    assert late.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    await until(lambda: stuck_door.num_calls("classify", "late", answered=False) == 1)
+    assert stuck_door.num_calls("classify", "cancelled", answered=False) is None
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_a_call_that_its_client_ends_is_counted_cancelled(stuck_door: Door) -> None:
+    """A deadline that is still far away makes no cancelled call late."""
+    call = stuck_door.stub.Classify(pb.ClassifyRequest(images=[b"x"]), timeout=30)
+    assert isinstance(stuck_door.predictor, FakePredictor)
+    asking = asyncio.ensure_future(call)
+    await until(stuck_door.predictor.is_asked.is_set)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await until(lambda: stuck_door.num_calls("classify", "cancelled", answered=False) == 1)
+
+
+@pytest.mark.parametrize("method", ["Classify", "GetModel", "ListModels"])
+@pytest.mark.parametrize("request_bytes", [b"\xff\xff\xff", b"\x0a\x05abc"])
+async def test_bytes_that_are_no_message(door: Door, method: str, request_bytes: bytes) -> None:
+    """They are the caller's fault with the size and the message's name, and counted as such."""
+    call: Any = door.channel.unary_unary(f"/cnnsvc.v1.Classifier/{method}")
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await call(request_bytes)
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert f"{len(request_bytes)} bytes came that are not a message cnnsvc.v1." in str(refused.value.details())
+    counted = {"Classify": "classify", "GetModel": "get_model", "ListModels": "list_models"}[method]
+    assert door.num_calls(counted, "invalid", answered=False) == 1
 
 
 async def test_what_nobody_expected_is_not_shown(door: Door, caplog: pytest.LogCaptureFixture) -> None:
