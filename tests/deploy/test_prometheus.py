@@ -19,6 +19,8 @@ from tests.deploy.programs import require
 from tests.e2e.server import Server, serving
 from tests.encoded import encode
 
+pytestmark = pytest.mark.slow
+
 DEPLOY = Path(__file__).parents[2] / "deploy"
 P99 = """
 histogram_quantile(0.99, sum by (model, version, le) (

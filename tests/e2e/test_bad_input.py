@@ -1,6 +1,10 @@
 """Every bad input, over HTTP and gRPC, a few times each; `python -m bench.bad_input` is the long form."""
 
+import pytest
+
 from bench.bad_input import run
+
+pytestmark = pytest.mark.slow
 
 
 def test_bad_input_is_refused_and_good_input_answered_meanwhile() -> None:

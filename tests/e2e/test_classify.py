@@ -13,6 +13,8 @@ from tests.bundles import CLASS_NAMES, write_bundle
 from tests.e2e.server import CNNSVC, Server, serving
 from tests.encoded import encode
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

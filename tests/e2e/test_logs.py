@@ -18,6 +18,9 @@ from tests.bundles import write_bundle
 from tests.e2e.server import CNNSVC, Server, serving
 from tests.encoded import encode
 
+pytestmark = pytest.mark.slow
+
+
 WHITE = encode("PNG", np.full((40, 40, 3), 255, np.uint8))
 JSON_ON_ONNX_RUNTIME = ("--engine", "onnxruntime", "--log-format", "json")
 

@@ -10,6 +10,8 @@ from cnnsvc.manifest import ImageShape
 from tests.encoded import encode, scene
 from tests.parity.served_pixels import compare
 
+pytestmark = pytest.mark.slow
+
 
 def _write_images(folder: Path) -> int:
     """Two classes of awkward images: every format that training lists, large, small, lying, grey, CMYK, with alpha."""
