@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from cnnsvc.classification import Timings
 from cnnsvc.errors import CnnsvcError, InvalidError, LateError, OverloadedError, TooLargeError
 from cnnsvc.pixels import Pixels
 from cnnsvc.ranking import ScoredClasses, check_top_k, rank
@@ -26,16 +27,6 @@ class Query:
     top_k: int | None = None
     deadline: float | None = None
     """time.monotonic() seconds; None is the service's own limit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timings:
-    """Of many images, the slowest of each stage."""
-
-    decode_ms: float
-    queue_ms: float
-    inference_ms: float
-    total_ms: float
 
 
 @dataclass(frozen=True, slots=True)

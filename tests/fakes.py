@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from cnnsvc.bundle import Bundle
+from cnnsvc.classification import Timings
 from cnnsvc.engines.base import Images, Scores
 from cnnsvc.errors import NotFoundError
 from cnnsvc.manifest import Manifest
 from cnnsvc.model import Model, ModelOptions
 from service.batcher import Batcher
 from service.metrics import Metrics
-from service.predictor import Answer, Predictor, Query, Timings
+from service.predictor import Answer, Predictor, Query
 from service.registry import Registry, ServedModel
 
 ANSWER = Answer(
