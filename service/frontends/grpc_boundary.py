@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterator
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -65,13 +65,17 @@ def describe(error: Exception) -> tuple[Kind, str]:
     return Kind.INTERNAL, f"internal error; request id {current_request_id()}"
 
 
-async def refuse(context: Context, error: Exception) -> NoReturn:
-    """Ends the call with the error's status."""
+async def refuse(context: Context, error: Exception) -> None:
+    """Ends the call with the error's status; what its method returns afterwards is not sent.
+
+    gRPC keeps its AbortError with the call and raises it again. Its traceback must not stay: it would keep the request
+    in a cycle through the call, and refused images would pile up until the collector's next full run.
+    """
     kind, message = describe(error)
     trailing = ((REQUEST_ID_HEADER, current_request_id()), (ERROR_KIND_KEY, kind.value))
     try:
         await context.abort(grpc_status(kind), message, trailing)
-    except grpc.aio.AbortError:
-        raise
+    except grpc.aio.AbortError as aborted:
+        aborted.__traceback__ = aborted.__context__ = None
     except grpc.aio.BaseError:  # the call is over and nobody reads the status; gRPC would log a traceback
         raise asyncio.CancelledError from None

@@ -46,14 +46,16 @@ def build_query(images: list[bytes], parameters: Mapping[str, str], deadline: fl
         images,
         parameters.get("model", ""),
         0 if version is None else read_integer("version", version, 0, MAX_VERSION),
-        None if top_k is None else read_integer("top_k", top_k, 1, MAX_VERSION),
+        # The model's own number of classes is the limit that a caller wants to read about: the predictor knows it.
+        None if top_k is None else read_integer("top_k", top_k, -MAX_VERSION, MAX_VERSION),
         deadline,
     )
 
 
 def read_integer(name: str, text: str, least: int, most: int) -> int:
-    """Digits only: int() would also take 1_0, +1, blanks and the digits of every script."""
-    if text.isascii() and text.isdigit() and len(text) <= 19 and least <= (number := int(text)) <= most:
+    """Digits only, after a minus at most: int() would also take 1_0, +1, blanks and the digits of every script."""
+    digits = text.removeprefix("-")
+    if digits.isascii() and digits.isdigit() and len(digits) <= 19 and least <= (number := int(text)) <= most:
         return number
     raise InvalidError(f"{name} is {shown(text)}; expected a whole number from {least} to {most}")
 

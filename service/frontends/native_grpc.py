@@ -40,7 +40,7 @@ class NativeClassifier(pb_grpc.ClassifierServicer):
 
     async def Classify(  # noqa: N802  # gRPC calls the method by its name in the .proto
         self, request_bytes: bytes, context: Context
-    ) -> pb.ClassifyResponse:
+    ) -> pb.ClassifyResponse | None:
         async def answer(observed: ObservedRequest) -> pb.ClassifyResponse:
             request = parse(pb.ClassifyRequest, request_bytes)
             found = await self._predictor.classify(_query(request, context))
@@ -51,7 +51,7 @@ class NativeClassifier(pb_grpc.ClassifierServicer):
 
     async def ListModels(  # noqa: N802  # as above
         self, request_bytes: bytes, context: Context
-    ) -> pb.ListModelsResponse:
+    ) -> pb.ListModelsResponse | None:
         async def answer(observed: ObservedRequest) -> pb.ListModelsResponse:
             parse(pb.ListModelsRequest, request_bytes)
             return pb.ListModelsResponse(models=[_model_message(served) for served in self._registry.models()])
@@ -60,7 +60,7 @@ class NativeClassifier(pb_grpc.ClassifierServicer):
 
     async def GetModel(  # noqa: N802  # as above
         self, request_bytes: bytes, context: Context
-    ) -> pb.Model:
+    ) -> pb.Model | None:
         async def answer(observed: ObservedRequest) -> pb.Model:
             request = parse(pb.GetModelRequest, request_bytes)
             served = self._registry.get(request.model, request.version)
@@ -96,14 +96,15 @@ class NativeClassifier(pb_grpc.ClassifierServicer):
         method: str,
         context: Context,
         answer: Callable[[ObservedRequest], Awaitable[Response]],
-    ) -> Response:
-        """Names and measures the call, and translates what it raises."""
+    ) -> Response | None:
+        """Names and measures the call, and translates what it raises; a refused one has no response."""
         name_call(context)
         try:
             with self._metrics.request("grpc", method) as observed, late_at_deadline(context):
                 return await answer(observed)
         except Exception as error:
             await refuse(context, error)
+            return None
 
 
 def _query(request: pb.ClassifyRequest, context: Context) -> Query:

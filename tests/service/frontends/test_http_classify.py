@@ -114,7 +114,7 @@ async def test_json_bodies(fields: dict[str, Any]) -> None:
         ("version=" + "9" * 5000, "version is '999"),
         ("version=", "version is ''"),
         ("top_k=x", "top_k is 'x'"),
-        ("top_k=0", "top_k is '0'"),
+        ("top_k=--1", "top_k is '--1'"),
         ("topk=3", "'topk' is unknown; allowed are model, version, top_k"),
         ("top_k=3&top_k=4", "top_k was given twice"),
         ("&".join(f"a{index}=1" for index in range(20)), "more than 16 parameters"),
@@ -134,6 +134,14 @@ async def test_bad_timeouts_are_named(value: str) -> None:
     status, detail = await refusal(open_door(), content=IMAGE, headers={"X-Request-Timeout-Ms": value})
     assert status == 400
     assert f"X-Request-Timeout-Ms is '{value}'" in detail
+
+
+@pytest.mark.parametrize("top_k", [0, -1])
+async def test_the_model_judges_top_k(top_k: int) -> None:
+    """A top_k out of range reaches the predictor, whose refusal names the model's number of classes."""
+    door = open_door()
+    await post(door, f"{URL}?top_k={top_k}", content=IMAGE)
+    assert [query.top_k for query in door.predictor.queries] == [top_k]
 
 
 async def test_deadlines_follow_the_header_up_to_the_limit() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest_asyncio
 from grpc_health.v1 import health
 from prometheus_client import CollectorRegistry
 
+from cnnsvc.errors import ImageError
 from cnnsvc.model import ModelOptions
 from cnnsvc.pb import classifier_pb2 as pb
 from cnnsvc.pb import classifier_pb2_grpc as pb_grpc
@@ -112,6 +114,25 @@ async def test_refusals(door: Door, request_: pb.ClassifyRequest, status: str, k
     assert refused.value.code().name == status
     assert details in str(refused.value.details())
     assert door.num_calls("classify", kind, answered=False) == 1
+
+
+async def test_refused_calls_leave_nothing_for_the_collector(door: Door) -> None:
+    """A refused call's request is freed with the call: nothing keeps it in a cycle until the collector's full run."""
+
+    def num_errors() -> int:
+        return sum(isinstance(found, ImageError) for found in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = num_errors()
+        for _ in range(10):
+            with pytest.raises(grpc.aio.AioRpcError):
+                await door.stub.Classify(pb.ClassifyRequest(images=[b"hello"]))
+        await asyncio.sleep(0.1)
+        assert num_errors() <= before
+    finally:
+        gc.enable()
 
 
 async def test_a_message_over_the_limit_is_refused(door: Door) -> None:
