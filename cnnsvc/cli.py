@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "serve": "service.command",
     "classify": "cnnsvc.classify_command",
     "health": "cnnsvc.health_command",
+    "bench": "cnnsvc.bench_command",
 }
 """Modules that hold one Typer command each, as `app`."""
 

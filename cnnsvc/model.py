@@ -9,8 +9,8 @@ import numpy as np
 from cnnsvc import pixels
 from cnnsvc.bundle import Bundle, open_bundle
 from cnnsvc.engines.base import Engine, EngineName
-from cnnsvc.engines.golden import check_golden
-from cnnsvc.engines.load import load_engine
+from cnnsvc.engines.choice import Asked, Choice, Trial, choose_engine
+from cnnsvc.engines.choice_cache import ChoiceCache
 from cnnsvc.manifest import Manifest
 
 
@@ -20,23 +20,36 @@ class ModelOptions:
 
     engine: EngineName = "auto"
     artifact: str | None = None
-    """File of the bundle that answers; None leaves the choice to the engine."""
+    """Artifact of the bundle that answers; None leaves it to the choice."""
     num_streams: int = 1
     """Inferences that may run at once."""
+    may_use_fewer_streams: bool = False
+    """Whether half of them may be chosen, where that is about as fast."""
     max_batch_size: int = 1
+    """Most images in one inference, where the engine gains from more than one."""
+    cache_dir: Path | None = None
+    """Where choices of engines are remembered; None remembers nothing."""
     limit_pixels: int = pixels.DEFAULT_LIMIT_PIXELS
 
 
 @dataclass(frozen=True)
 class Model:
     bundle: Bundle
-    engine: Engine
+    choice: Choice
     options: ModelOptions
     load_seconds: float
 
     @property
     def manifest(self) -> Manifest:
         return self.bundle.manifest
+
+    @property
+    def engine(self) -> Engine:
+        return self.choice.engine
+
+    @property
+    def trials(self) -> list[Trial]:
+        return self.choice.trials
 
     def decode(self, image_bytes: bytes) -> pixels.Pixels:
         """Pixels as this bundle's network wants them, uint8 (H, W, C). Raises ImageError, TooLargeError."""
@@ -51,18 +64,21 @@ def load_model(path: Path, options: ModelOptions) -> Model:
     started = time.monotonic()
     bundle = open_bundle(path)
     pixels.decoder(bundle.manifest.pixels)
-    engine = load_engine(options.engine, bundle, num_threads=options.num_streams, artifact=options.artifact)
+    asked = Asked(
+        options.engine, options.artifact, options.num_streams, options.may_use_fewer_streams, options.max_batch_size
+    )
+    cache = ChoiceCache(options.cache_dir) if options.cache_dir else None
+    choice = choose_engine(bundle, asked, cache)
     try:
-        check_golden(bundle, engine)
-        _warm(engine, bundle.manifest, options.max_batch_size)
+        _warm(choice, bundle.manifest)
     except BaseException:
-        engine.close()
+        choice.engine.close()
         raise
-    return Model(bundle, engine, options, time.monotonic() - started)
+    return Model(bundle, choice, options, time.monotonic() - started)
 
 
-def _warm(engine: Engine, manifest: Manifest, max_batch_size: int) -> None:
+def _warm(choice: Choice, manifest: Manifest) -> None:
     """One inference of every batch size: the first of each costs tens of milliseconds."""
     shape = manifest.image
-    for batch_size in range(1, max_batch_size + 1):
-        engine.run(np.zeros((batch_size, shape.height, shape.width, shape.channels), np.uint8))
+    for batch_size in range(1, choice.batch_size + 1):
+        choice.engine.run(np.zeros((batch_size, shape.height, shape.width, shape.channels), np.uint8))

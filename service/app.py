@@ -66,7 +66,6 @@ async def _serve(settings: ServeSettings) -> None:
         doors.classifier.stop_streams()
         doors.http.should_exit = True
         await asyncio.gather(http_task, doors.grpc.stop(settings.shutdown_grace_ms / 1000))
-        predictor.close()
         registry.close()
     _log.info("stopped")
 
@@ -76,7 +75,9 @@ def _model_options(settings: ServeSettings, num_cpus: int) -> ModelOptions:
         engine=settings.engine,
         artifact=settings.artifact,
         num_streams=settings.num_streams or num_cpus,
+        may_use_fewer_streams=not settings.num_streams,
         max_batch_size=settings.max_batch_size,
+        cache_dir=settings.cache_dir,
         limit_pixels=settings.limit_pixels,
     )
 
@@ -86,7 +87,6 @@ def _limits(settings: ServeSettings, num_cpus: int) -> PredictorLimits:
         queue_limit=settings.queue_limit,
         max_images_per_call=settings.max_images_per_call,
         request_timeout_ms=settings.request_timeout_ms,
-        num_decode_threads=num_cpus,
         num_patient=2 * settings.max_batch_size * (settings.num_streams or num_cpus),
     )
 

@@ -1,12 +1,9 @@
-"""How many queued images the next inference takes: pure arithmetic, no clock."""
+"""How many queued images join the one that a stream has just taken: pure arithmetic, no clock."""
 
 
-def next_batch_size(num_queued: int, num_free_streams: int, max_batch_size: int) -> int:
-    """Images for the next inference, 0 where there is nothing to do.
+def batch_share(num_queued: int, num_streams: int, batch_size: int) -> int:
+    """Images that join it; 0 where it goes alone, which never waits for company.
 
-    Nothing waits for company: what is queued is shared out over the free streams, since two streams of one image beat
-    one batch of two on a CPU.
+    What is queued is shared out over all streams, since the others will be free soon too.
     """
-    if not num_queued or not num_free_streams:
-        return 0
-    return min(max_batch_size, -(-num_queued // num_free_streams))
+    return max(0, min(batch_size, -(-(num_queued + 1) // num_streams)) - 1)

@@ -1,105 +1,192 @@
-"""From decoded images to scores: a queue in front of an engine's streams that adds no delay of its own."""
+"""From encoded images to scores: a queue that an engine's streams take from the moment they are free.
+
+Each stream is a thread that decodes and infers: one hand-over an image instead of two, what waits is the small encoded
+image instead of its pixels, and a stream goes on without waiting for the event loop.
+"""
 
 import asyncio
-import functools
+import contextlib
+import threading
 import time
-from collections import deque
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 
 import numpy as np
 
 from cnnsvc.engines.base import Engine, Scores
-from cnnsvc.errors import LateError
+from cnnsvc.errors import CnnsvcError, LateError
 from cnnsvc.pixels import Pixels
-from service.batch_policy import next_batch_size
+from service.batch_policy import batch_share
 
 
 @dataclass(frozen=True, slots=True)
 class Inference:
     scores_k: Scores
     """float32 (K,)"""
+    decode_seconds: float
     queue_seconds: float
+    """All waiting."""
     inference_seconds: float
+
+    @property
+    def total_seconds(self) -> float:
+        return self.decode_seconds + self.queue_seconds + self.inference_seconds
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    image_hwc: Pixels
+    image_bytes: bytes
     deadline: float
     queued_at: float
     answer: asyncio.Future[Inference]
 
 
+_Outcome = tuple[_Waiting, Inference | Exception]
+
+
 class Batcher:
-    """Runs on one event loop; the engine runs in as many threads as it has streams."""
+    """Made and used on one event loop."""
 
     def __init__(
         self,
+        decode: Callable[[bytes], Pixels],
         engine: Engine,
         *,
-        max_batch_size: int,
+        batch_size: int = 1,
         observe_batch_size: Callable[[int], None] = lambda num_images: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`decode` and the engine are called from as many threads as the engine has streams."""
+        self._decode = decode
         self._engine = engine
-        self._max_batch_size = max_batch_size
+        self._batch_size = batch_size
         self._observe_batch_size = observe_batch_size
         self._clock = clock
-        self._queue: deque[_Waiting] = deque()
-        self._num_free_streams = engine.num_streams
-        self._threads = ThreadPoolExecutor(engine.num_streams, thread_name_prefix="engine")
+        self._loop = asyncio.get_running_loop()
+        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"stream-{number}", daemon=True)
+            for number in range(engine.num_streams)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def num_queued(self) -> int:
-        return len(self._queue)
+        return self._queue.qsize()
 
-    def submit(self, image_hwc: Pixels, deadline: float) -> asyncio.Future[Inference]:
-        """The inference to come, of uint8 (H, W, C). It fails with LateError past the deadline, or with EngineError."""
-        answer: asyncio.Future[Inference] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(image_hwc, deadline, self._clock(), answer))
-        self._dispatch()
+    def submit(self, image_bytes: bytes, deadline: float) -> asyncio.Future[Inference]:
+        """The inference to come. It fails with LateError past the deadline, ImageError, TooLargeError or EngineError.
+
+        Cancelled before a stream takes it, it costs nothing.
+        """
+        answer: asyncio.Future[Inference] = self._loop.create_future()
+        self._queue.put(_Waiting(image_bytes, deadline, self._clock(), answer))
         return answer
 
     def close(self) -> None:
-        """Waits for the inferences that run. Call it when nothing is queued any more."""
-        self._threads.shutdown()
+        """Waits for what is queued. Nothing may be submitted any more."""
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join()
         self._engine.close()
 
-    def _dispatch(self) -> None:
-        while batch_size := next_batch_size(len(self._queue), self._num_free_streams, self._max_batch_size):
-            batch = [self._queue.popleft() for _ in range(batch_size)]
-            if batch := [waiting for waiting in batch if self._is_wanted(waiting)]:
-                self._num_free_streams -= 1
-                self._observe_batch_size(len(batch))
-                running = asyncio.get_running_loop().run_in_executor(self._threads, self._infer, batch)
-                running.add_done_callback(functools.partial(self._deliver, batch))
+    def _work(self) -> None:
+        # A function of its own for each turn, so that an idle stream keeps no image.
+        while self._take_turn():
+            pass
 
-    def _is_wanted(self, waiting: _Waiting) -> bool:
-        """Nobody pays for inference that nobody reads: its caller is gone, or its deadline has passed."""
-        if waiting.answer.done():
+    def _take_turn(self) -> bool:
+        """Waits for an image and answers it, with others where batches pay; False at the end."""
+        first = self._queue.get()
+        if first is None:
             return False
-        if self._clock() >= waiting.deadline:
-            waiting.answer.set_exception(LateError("the deadline passed while the image was queued"))
-            return False
+        batch = [first, *self._take_more(batch_share(self.num_queued, len(self._threads), self._batch_size))]
+        outcomes = self._answer(batch)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(_deliver, outcomes)
         return True
 
-    def _infer(self, batch: list[_Waiting]) -> tuple[Scores, float, float]:
-        images_nhwc = np.stack([waiting.image_hwc for waiting in batch])
-        started = self._clock()
-        scores_nk = self._engine.run(images_nhwc)
-        return scores_nk, started, self._clock() - started
+    def _take_more(self, num_images: int) -> Iterator[_Waiting]:
+        with contextlib.suppress(Empty):
+            for _ in range(num_images):
+                waiting = self._queue.get_nowait()
+                if waiting is None:  # the end is for a thread that has nothing else to do
+                    self._queue.put(None)
+                    return
+                yield waiting
 
-    def _deliver(self, batch: list[_Waiting], done: asyncio.Future[tuple[Scores, float, float]]) -> None:
-        self._num_free_streams += 1
-        error = done.exception()
-        for index, waiting in enumerate(batch):
-            if waiting.answer.done():
+    def _answer(self, batch: list[_Waiting]) -> list[_Outcome]:
+        outcomes: list[_Outcome] = []
+        decoded: list[_Decoded] = []
+        for waiting in batch:
+            if waiting.answer.done():  # its caller is gone
                 continue
-            if error is not None:
-                waiting.answer.set_exception(error)
+            found = self._decode_one(waiting)
+            if isinstance(found, _Decoded):
+                decoded.append(found)
             else:
-                scores_nk, started, seconds = done.result()
-                waiting.answer.set_result(Inference(scores_nk[index], started - waiting.queued_at, seconds))
-        self._dispatch()
+                outcomes.append((waiting, found))
+        return [*outcomes, *self._infer(decoded)] if decoded else outcomes
+
+    def _decode_one(self, waiting: _Waiting) -> "_Decoded | Exception":
+        began = self._clock()
+        if began >= waiting.deadline:
+            return LateError("the deadline passed while the image was queued")
+        try:
+            image_hwc = self._decode(waiting.image_bytes)
+        except CnnsvcError as error:
+            # Their frames hold this thread's, and its list of outcomes holds the error: a cycle that keeps the image.
+            error.__traceback__ = error.__context__ = None
+            return error
+        except Exception as error:  # whatever it is, it is this caller's answer
+            return error
+        return _Decoded(waiting, image_hwc, began - waiting.queued_at, self._clock())
+
+    def _infer(self, decoded: list["_Decoded"]) -> list[_Outcome]:
+        started = self._clock()
+        self._observe_batch_size(len(decoded))
+        scores_nk = self._scores(decoded)
+        if isinstance(scores_nk, Exception):
+            return [(one.waiting, scores_nk) for one in decoded]
+        ended = self._clock()
+        return [
+            (
+                one.waiting,
+                Inference(
+                    scores_k,
+                    decode_seconds=one.decoded_at - one.waiting.queued_at - one.queue_seconds,
+                    queue_seconds=one.queue_seconds + started - one.decoded_at,
+                    inference_seconds=ended - started,
+                ),
+            )
+            for one, scores_k in zip(decoded, scores_nk, strict=True)
+        ]
+
+    def _scores(self, decoded: list["_Decoded"]) -> Scores | Exception:
+        try:
+            if len(decoded) == 1:
+                return self._engine.run(decoded[0].image_hwc[None])
+            return self._engine.run(np.stack([one.image_hwc for one in decoded]))
+        except Exception as error:  # whatever it is, it is the answer to these callers
+            return error
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    waiting: _Waiting
+    image_hwc: Pixels
+    queue_seconds: float
+    decoded_at: float
+
+
+def _deliver(outcomes: list[_Outcome]) -> None:
+    for waiting, outcome in outcomes:
+        if waiting.answer.done():
+            continue
+        if isinstance(outcome, Exception):
+            waiting.answer.set_exception(outcome)
+        else:
+            waiting.answer.set_result(outcome)

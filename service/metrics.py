@@ -13,6 +13,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from cnnsvc.engines.choice import Trial
 from cnnsvc.errors import CnnsvcError, Kind
 from cnnsvc.manifest import Manifest
 from service.call_log import CallLog
@@ -89,12 +90,14 @@ class Metrics:
                 self._rejected.labels(observed.code).inc()
             self._call_log.ended(protocol, method, observed.code, observed.detail, seconds)
 
-    def add_model(
-        self, manifest: Manifest, *, engine: str, artifact: str, num_queued: Callable[[], int]
-    ) -> ModelMetrics:
-        """Announces a loaded model and binds its metrics."""
+    def add_model(self, manifest: Manifest, trials: list[Trial], num_queued: Callable[[], int]) -> ModelMetrics:
+        """Announces a loaded model, whose engine is the chosen one of the trials, and binds its metrics."""
         model, version = manifest.name, str(manifest.version)
-        self._model_info.labels(model, version, engine, artifact, manifest.network.name).set(1)
+        for trial in trials:
+            form = trial.engine, trial.artifact, str(trial.num_streams), str(trial.batch_size)
+            self._engine_speed.labels(model, version, *form).set(trial.images_per_second)
+            if trial.is_chosen:
+                self._model_info.labels(model, version, trial.engine, trial.artifact, manifest.network.name).set(1)
         self._queue_depth.labels(model, version).set_function(num_queued)
         return ModelMetrics(self, manifest)
 
@@ -156,6 +159,12 @@ class Metrics:
             "Time to verify, load, prove and warm a version of a model; outcome is loaded or refused.",
             ("model", "outcome"),
             BUCKETS_LOAD_SECONDS,
+        )
+        self._engine_speed = self._gauge(
+            "cnnsvc_engine_images_per_second",
+            "Inferences a second when the engine was chosen at load; 0 where it was refused or there was no other.",
+            *model,
+            *("engine", "artifact", "streams", "batch_size"),
         )
         self._ready = self._gauge("cnnsvc_ready", "1 while every model has a version that answers, else 0.")
         self._model_info = self._gauge(

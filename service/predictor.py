@@ -3,12 +3,10 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from cnnsvc.classification import Timings
 from cnnsvc.errors import CnnsvcError, InvalidError, LateError, OverloadedError, TooLargeError
-from cnnsvc.pixels import Pixels
 from cnnsvc.ranking import ScoredClasses, check_top_k, rank
 from service.batcher import Inference
 from service.registry import Registry, ServedModel
@@ -44,9 +42,8 @@ class PredictorLimits:
     """Images admitted and not yet answered."""
     max_images_per_call: int
     request_timeout_ms: int
-    num_decode_threads: int
     num_patient: int = 16
-    """Calls of classify_when_room admitted at once: enough to keep every engine stream and decoder busy."""
+    """Calls of classify_when_room admitted at once: enough to keep every engine stream busy."""
 
 
 class Predictor:
@@ -56,7 +53,6 @@ class Predictor:
         self._num_admitted = 0
         self._has_room = asyncio.Event()
         self._turns = asyncio.Semaphore(limits.num_patient)
-        self._decoders = ThreadPoolExecutor(limits.num_decode_threads, thread_name_prefix="decode")
 
     @property
     def num_admitted(self) -> int:
@@ -73,15 +69,15 @@ class Predictor:
         self._admit(num_images)
         try:
             async with asyncio.timeout(deadline - started):
-                outcomes = await self._infer_all(served, query.images, deadline)
+                inferences = await self._infer_all(served, query.images, deadline)
         except TimeoutError:
             raise LateError(f"the answer was not there within {1000 * (deadline - started):.0f} ms") from None
         finally:
             self._num_admitted -= num_images
             self._has_room.set()
-        results = [_rank_and_count(served, inference, top_k) for _, inference in outcomes]
+        results = [_observe(served, inference, top_k) for inference in inferences]
         manifest = served.manifest
-        return Answer(manifest.name, manifest.version, results, _slowest(outcomes, time.monotonic() - started))
+        return Answer(manifest.name, manifest.version, results, _slowest(inferences, time.monotonic() - started))
 
     async def classify_when_room(self, query: Query) -> Answer:
         """As classify, for one image, but waits where that is overloaded; the service's own time limit counts after it.
@@ -99,9 +95,6 @@ class Predictor:
                 return await self.classify(query)
         except TimeoutError:
             raise LateError("the deadline passed while the image waited for its turn") from None
-
-    def close(self) -> None:
-        self._decoders.shutdown(cancel_futures=True)
 
     def _deadline(self, query: Query, now: float) -> float:
         limit = now + self._limits.request_timeout_ms / 1000
@@ -123,60 +116,40 @@ class Predictor:
             )
         self._num_admitted += num_images
 
-    async def _infer_all(
-        self, served: ServedModel, images: Sequence[bytes], deadline: float
-    ) -> list[tuple[float, Inference]]:
+    async def _infer_all(self, served: ServedModel, images: Sequence[bytes], deadline: float) -> list[Inference]:
         """All or none: the first image that fails ends the call and is named by its place."""
         if len(images) == 1:
-            return [await self._infer(served, images[0], deadline)]
+            return [await served.batcher.submit(images[0], deadline)]
+        answers = [served.batcher.submit(image, deadline) for image in images]
         try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._infer(served, image, deadline)) for image in images]
-        except BaseExceptionGroup as failures:
-            error = failures.exceptions[0]
-            if not isinstance(error, CnnsvcError):
-                raise error from None
-            place = next(
-                index for index, task in enumerate(tasks) if not task.cancelled() and task.exception() is error
-            )
-            raise type(error)(f"image {place + 1} of {len(images)}: {error}") from None
-        return [task.result() for task in tasks]
-
-    async def _infer(self, served: ServedModel, image_bytes: bytes, deadline: float) -> tuple[float, Inference]:
-        """Seconds of decoding, and the inference with all waiting counted as its queue."""
-        arrived = time.monotonic()
-        loop = asyncio.get_running_loop()
-        image_hwc, began, decoded = await loop.run_in_executor(self._decoders, _decode, served, image_bytes, deadline)
-        inference = await served.batcher.submit(image_hwc, deadline)
-        queue_seconds = began - arrived + inference.queue_seconds
-        metrics = served.metrics
-        metrics.decode.observe(decoded - began)
-        metrics.queue.observe(queue_seconds)
-        metrics.inference.observe(inference.inference_seconds)
-        metrics.total.observe(time.monotonic() - arrived)
-        return decoded - began, Inference(inference.scores_k, queue_seconds, inference.inference_seconds)
+            return await asyncio.gather(*answers)
+        except CnnsvcError as error:
+            failed = (answer.done() and not answer.cancelled() and answer.exception() is error for answer in answers)
+            raise type(error)(f"image {list(failed).index(True) + 1} of {len(images)}: {error}") from None
+        finally:
+            for answer in answers:  # those that no stream has taken yet cost nothing then
+                answer.cancel()
+            answers.clear()  # an error's traceback holds this frame, and its answer holds the error: no cycle
 
 
-def _decode(served: ServedModel, image_bytes: bytes, deadline: float) -> tuple[Pixels, float, float]:
-    """Pixels with the times at which decoding began and ended; runs in a thread."""
-    began = time.monotonic()
-    if began >= deadline:
-        raise LateError("the deadline passed before the image was decoded")
-    return served.model.decode(image_bytes), began, time.monotonic()
-
-
-def _rank_and_count(served: ServedModel, inference: Inference, top_k: int) -> ScoredClasses:
+def _observe(served: ServedModel, inference: Inference, top_k: int) -> ScoredClasses:
+    """The classes of one image, its stages and its best class counted."""
     ranked = rank(inference.scores_k, served.manifest.class_names, top_k)
     name, score = ranked[0]
-    served.metrics.predictions[name].inc()
-    served.metrics.score.observe(score)
+    metrics = served.metrics
+    metrics.decode.observe(inference.decode_seconds)
+    metrics.queue.observe(inference.queue_seconds)
+    metrics.inference.observe(inference.inference_seconds)
+    metrics.total.observe(inference.total_seconds)
+    metrics.predictions[name].inc()
+    metrics.score.observe(score)
     return ranked
 
 
-def _slowest(outcomes: Sequence[tuple[float, Inference]], total_seconds: float) -> Timings:
+def _slowest(inferences: Sequence[Inference], total_seconds: float) -> Timings:
     return Timings(
-        decode_ms=1000 * max(decode_seconds for decode_seconds, _ in outcomes),
-        queue_ms=1000 * max(inference.queue_seconds for _, inference in outcomes),
-        inference_ms=1000 * max(inference.inference_seconds for _, inference in outcomes),
+        decode_ms=1000 * max(one.decode_seconds for one in inferences),
+        queue_ms=1000 * max(one.queue_seconds for one in inferences),
+        inference_ms=1000 * max(one.inference_seconds for one in inferences),
         total_ms=1000 * total_seconds,
     )

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from cnnsvc import bundle
 from cnnsvc.errors import BundleError, CnnsvcError, NotFoundError, NotReadyError
 from cnnsvc.manifest import Manifest, read_manifest
@@ -130,11 +132,12 @@ class Registry:
 
     def _add(self, model: Model) -> None:
         manifest, engine = model.manifest, model.engine
-        metrics = self._metrics.add_model(
-            manifest, engine=engine.name, artifact=engine.artifact, num_queued=lambda: batcher.num_queued
-        )
+        metrics = self._metrics.add_model(manifest, model.trials, lambda: batcher.num_queued)
         batcher = Batcher(
-            engine, max_batch_size=model.options.max_batch_size, observe_batch_size=metrics.batch_size.observe
+            model.decode,
+            engine,
+            batch_size=model.choice.batch_size,
+            observe_batch_size=metrics.batch_size.observe,
         )
         self._served.setdefault(manifest.name, {})[manifest.version] = ServedModel(model, batcher, metrics)
         fields = {
@@ -146,6 +149,14 @@ class Registry:
         }
         message = "serving %(model)s version %(version)d: %(artifact)s in %(engine)s, proven in %(load_seconds).2f s"
         _log.info(message, fields, extra=fields)
+        for trial in model.trials:
+            _log.info(
+                "%s version %d: %s",
+                manifest.name,
+                manifest.version,
+                trial.describe(),
+                extra=msgspec.structs.asdict(trial),
+            )
 
     def _only_model(self) -> dict[int, ServedModel] | None:
         if len(self._served) > 1:

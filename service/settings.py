@@ -21,14 +21,23 @@ class ServeSettings:
     host: Annotated[str, setting("Address that both doors listen on; 0.0.0.0 opens them to the network.")] = "127.0.0.1"
     grpc_port: Annotated[int, setting("TCP port for gRPC; 0 lets the system choose.", min=0, max=65535)] = 8500
     http_port: Annotated[int, setting("TCP port for HTTP; 0 lets the system choose.", min=0, max=65535)] = 8501
-    engine: Annotated[EngineName, setting("Inference engine.")] = "auto"
+    engine: Annotated[
+        EngineName, setting("Inference engine; auto times each one at load and takes the fastest right one.")
+    ] = "auto"
     artifact: Annotated[
-        str | None, setting("File of the bundle that answers, such as model.onnx; default is the engine's choice.")
+        str | None, setting("File of the bundle that answers, such as model.onnx; default is the fastest right one.")
     ] = None
     num_streams: Annotated[
-        int, setting("Inferences that run at once; 0 is one for each usable CPU.", min=0, max=256)
+        int,
+        setting("Images decoded and inferred at once; 0 is what is fastest, at most the usable CPUs.", min=0, max=256),
     ] = 0
-    max_batch_size: Annotated[int, setting("Most images in one inference.", min=1, max=256)] = 4
+    max_batch_size: Annotated[
+        int, setting("Most images in one inference, where the engine gains from more than one.", min=1, max=256)
+    ] = 4
+    cache_dir: Annotated[
+        Path | None,
+        setting("Folder that remembers the fastest engine of a bundle, so that a start need not time them."),
+    ] = None
     queue_limit: Annotated[
         int, setting("Most images admitted and not yet answered; more are refused as overloaded.", min=1)
     ] = 512

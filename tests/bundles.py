@@ -99,7 +99,7 @@ def _break_on_white(model: onnx.ModelProto) -> None:
 
 
 def _scores(model_path: Path, images: list[bytes], shape: ImageShape) -> Scores:
-    engine = open_engine("auto", model_path, num_threads=1)
+    engine = open_engine("openvino", model_path, num_threads=1)
     try:
         return np.concatenate(
             [engine.run(decode(image, shape.height, shape.width, shape.channels)[None]) for image in images]

@@ -9,6 +9,7 @@ import numpy as np
 from cnnsvc.bundle import Bundle
 from cnnsvc.classification import Timings
 from cnnsvc.engines.base import Images, Scores
+from cnnsvc.engines.choice import Choice, Trial
 from cnnsvc.errors import NotFoundError
 from cnnsvc.manifest import Manifest
 from cnnsvc.model import Model, ModelOptions
@@ -25,11 +26,18 @@ ANSWER = Answer(
 )
 
 
+TRIALS = [
+    Trial("openvino", "model.onnx", 1, 1, 250.0, is_chosen=True),
+    Trial("onnxruntime", "model.onnx", 1, 1, refusal="engine onnxruntime is not installed"),
+]
+
+
 class FakeEngine:
     """Every image is of the first of two classes."""
 
     name = "openvino"
     artifact = "model.onnx"
+    is_single = True
     num_streams = 1
 
     def run(self, images_nhwc: Images) -> Scores:
@@ -76,9 +84,6 @@ class FakePredictor(Predictor):
     async def classify_when_room(self, query: Query) -> Answer:
         return await self.classify(query)
 
-    def close(self) -> None:
-        pass
-
 
 class FakeRegistry(Registry):
     """Serves what it was given; ready unless it was given reasons."""
@@ -105,6 +110,5 @@ class FakeRegistry(Registry):
 def served_model(manifest: Manifest, metrics: Metrics, *, is_default: bool = True) -> ServedModel:
     """A model that is in no folder, with a fake engine."""
     engine = FakeEngine()
-    model = Model(Bundle(Path("nowhere"), manifest), engine, ModelOptions(), load_seconds=0.0)
-    model_metrics = metrics.add_model(manifest, engine=engine.name, artifact=engine.artifact, num_queued=lambda: 0)
-    return ServedModel(model, Batcher(engine, max_batch_size=1), model_metrics, is_default)
+    model = Model(Bundle(Path("nowhere"), manifest), Choice(engine, 1, TRIALS), ModelOptions(), load_seconds=0.0)
+    return ServedModel(model, Batcher(model.decode, engine), metrics.add_model(manifest, TRIALS, lambda: 0), is_default)

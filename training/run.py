@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cnnsvc.bundle import check_model_name
 from cnnsvc.errors import DatasetError, InternalError, InvalidError, TrainingError, UnsupportedError
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # TensorFlow's import takes seconds; wrong flags and folders 
 _FEW_IMAGES: Final = 20
 """With fewer to validate on, one image is more than five points of accuracy."""
 _MAX_NAMES: Final = 10
+_NUM_CALIBRATION: Final = 128
 
 
 def train(
@@ -150,11 +152,19 @@ def _fit(
         class_names=listing.class_names,
         image=image,
         validation=cache.validation,
+        calibration_nhwc=_spread(cache.training.images_nhwc, _NUM_CALIBRATION),
         history=fitted.history,
         best_epoch=fitted.best_epoch,
         facts=run_facts(settings, device, listing, cache),
         folder=listing.folder,
     )
+
+
+def _spread(images_nhwc: NDArray[np.uint8], num_images: int) -> NDArray[np.uint8]:
+    """At most so many of the images, evenly spread, so that every class is among them."""
+    places = np.linspace(0, len(images_nhwc) - 1, min(len(images_nhwc), num_images)).round().astype(int)
+    spread: NDArray[np.uint8] = images_nhwc[places]
+    return spread
 
 
 def _export(trained: Trained, models_dir: Path, reporter: Reporter) -> Path:

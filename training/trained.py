@@ -52,6 +52,8 @@ class Trained:
     class_names: list[str]
     image: ImageShape
     validation: Labelled
+    calibration_nhwc: NDArray[np.uint8]
+    """A few training images, uint8 (N, H, W, C), by which numbers are rounded for speed."""
     history: list[EpochRecord]
     best_epoch: int
     facts: dict[str, Any]

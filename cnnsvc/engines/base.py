@@ -13,16 +13,19 @@ Scores = NDArray[np.float32]
 """float32 (N, K); rows sum to 1."""
 
 EngineName = Literal["auto", "openvino", "onnxruntime"]
-"""What a user may ask for; auto is OpenVINO where it is installed, else ONNX Runtime."""
+"""What a user may ask for; auto is the fastest one on this machine that gives the golden answers (choice.py)."""
 
 
 class Engine(Protocol):
     """One artifact, loaded. `run` may be called from up to `num_streams` threads at once."""
 
+    is_single: bool
+    """Whether it takes the images of a batch one by one, so that larger batches gain nothing."""
+
     name: str
     """openvino | onnxruntime"""
     artifact: str
-    """File name inside the bundle, such as model.onnx."""
+    """As the manifest names it, such as model.onnx."""
     num_streams: int
 
     def run(self, images_nhwc: Images) -> Scores:

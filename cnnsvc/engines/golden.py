@@ -11,7 +11,7 @@ import numpy as np
 
 from cnnsvc import pixels
 from cnnsvc.bundle import Bundle
-from cnnsvc.engines.base import Engine, Scores
+from cnnsvc.engines.base import Engine, Images, Scores
 from cnnsvc.errors import BundleError
 
 GOLDEN_DIR: Final = "golden"
@@ -67,6 +67,11 @@ def check_golden(bundle: Bundle, engine: Engine) -> None:
             f" wrong; {golden.images[first]}: {found[first].tolist()}, expected {expected[first].tolist()}"
             f" within {tolerance}"
         )
+
+
+def golden_images(bundle: Bundle) -> Images:
+    """The golden images as the bundle's network takes them, uint8 (N, H, W, C)."""
+    return np.stack([_golden_image(bundle, name) for name in read_golden(bundle.path).images])
 
 
 def _golden_scores(bundle: Bundle, golden: Golden, artifact: str) -> Scores:

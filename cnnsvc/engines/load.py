@@ -1,46 +1,46 @@
-"""Chooses and loads the engine for a bundle; whether it answers right is golden.check_golden's question."""
+"""Opens an artifact in an engine; which of them answers is for choice.py, whether it answers right for golden.py."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Protocol
 
 from cnnsvc.bundle import Bundle
 from cnnsvc.engines.base import Engine
 from cnnsvc.engines.onnxruntime import OnnxruntimeEngine
 from cnnsvc.engines.openvino import OpenvinoEngine
-from cnnsvc.engines.runtimes import import_openvino
-from cnnsvc.errors import BundleError, InvalidError, UnsupportedError
+from cnnsvc.errors import BundleError, InvalidError
 
-DEFAULT_ARTIFACT: Final = "model.onnx"
-
-_ENGINES: Final[dict[str, Callable[..., Engine]]] = {"openvino": OpenvinoEngine, "onnxruntime": OnnxruntimeEngine}
+BFLOAT16: Final = "@bfloat16"
+"""Behind an artifact's name: the same file, its float32 computed in bfloat16."""
 
 
-def load_engine(engine: str, bundle: Bundle, *, num_threads: int, artifact: str | None = None) -> Engine:
-    """An artifact of the bundle, ready to run; auto is OpenVINO where it is installed, else ONNX Runtime.
+class _Opener(Protocol):
+    def __call__(self, path: Path, *, num_threads: int, is_bfloat16: bool) -> Any: ...
+
+
+ENGINES: Final[dict[str, _Opener]] = {"openvino": OpenvinoEngine, "onnxruntime": OnnxruntimeEngine}
+
+
+def runnable_artifacts(bundle: Bundle) -> list[str]:
+    """Those of the bundle that an engine can run, such as model.onnx."""
+    return sorted(name for name in bundle.manifest.artifacts if name.removesuffix(BFLOAT16).endswith(".onnx"))
+
+
+def load_engine(engine: str, bundle: Bundle, artifact: str, *, num_threads: int) -> Engine:
+    """An artifact of the bundle, ready to run.
 
     Raises BundleError where the bundle lacks the artifact, InvalidError for another engine's name, UnsupportedError
-    where the engine is not installed, EngineError where it refuses the file.
+    where the engine is not installed or has no such arithmetic, EngineError where it refuses the file.
     """
-    chosen = artifact or DEFAULT_ARTIFACT
-    runnable = sorted(name for name in bundle.manifest.artifacts if name.endswith(".onnx"))
-    if chosen not in runnable:
-        raise BundleError(f"{bundle.path} has no artifact {chosen!r} for an engine; it has {runnable}")
-    return open_engine(engine, bundle.path / chosen, num_threads=num_threads)
+    runnable = runnable_artifacts(bundle)
+    if artifact not in runnable:
+        raise BundleError(f"{bundle.path} has no artifact {artifact!r} for an engine; it has {runnable}")
+    file = bundle.path / artifact.removesuffix(BFLOAT16)
+    return open_engine(engine, file, num_threads=num_threads, is_bfloat16=artifact.endswith(BFLOAT16))
 
 
-def open_engine(engine: str, path: Path, *, num_threads: int) -> Engine:
+def open_engine(engine: str, path: Path, *, num_threads: int, is_bfloat16: bool = False) -> Engine:
     """An ONNX file of any bundle, finished or not. Raises as load_engine does."""
-    if engine == "auto":
-        engine = _default_engine()
-    if engine not in _ENGINES:
-        raise InvalidError(f"engine {engine!r} is unknown; expected auto, {', '.join(_ENGINES)}")
-    return _ENGINES[engine](path, num_threads=num_threads)
-
-
-def _default_engine() -> str:
-    try:
-        import_openvino()
-    except UnsupportedError:
-        return "onnxruntime"
-    return "openvino"
+    if engine not in ENGINES:
+        raise InvalidError(f"engine {engine!r} is unknown; expected auto, {', '.join(ENGINES)}")
+    opened: Engine = ENGINES[engine](path, num_threads=num_threads, is_bfloat16=is_bfloat16)
+    return opened

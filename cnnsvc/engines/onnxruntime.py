@@ -7,16 +7,19 @@ import numpy as np
 
 from cnnsvc.engines.base import Images, Scores, check_images, check_scores
 from cnnsvc.engines.runtimes import import_onnxruntime
-from cnnsvc.errors import EngineError
+from cnnsvc.errors import EngineError, UnsupportedError
 
 
 class OnnxruntimeEngine:
     """One session; each calling thread computes its own batch, so as many run at once as threads call."""
 
     name = "onnxruntime"
+    is_single = False
 
-    def __init__(self, path: Path, *, num_threads: int) -> None:
-        """Raises UnsupportedError where ONNX Runtime is absent, EngineError where the file cannot be loaded."""
+    def __init__(self, path: Path, *, num_threads: int, is_bfloat16: bool = False) -> None:
+        """Raises UnsupportedError where ONNX Runtime is absent or for bfloat16, EngineError for a bad file."""
+        if is_bfloat16:
+            raise UnsupportedError("onnxruntime computes float32 files in float32 only")
         onnxruntime = import_onnxruntime()
         self.artifact = path.name
         self.num_streams = num_threads

@@ -121,7 +121,7 @@ class GetModelRequest(_message.Message):
     def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("name", "version", "is_default", "class_names", "image_height", "image_width", "image_channels", "engine", "artifact", "network", "num_parameters", "created")
+    __slots__ = ("name", "version", "is_default", "class_names", "image_height", "image_width", "image_channels", "engine", "artifact", "network", "num_parameters", "created", "trials")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     IS_DEFAULT_FIELD_NUMBER: _ClassVar[int]
@@ -134,6 +134,7 @@ class Model(_message.Message):
     NETWORK_FIELD_NUMBER: _ClassVar[int]
     NUM_PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     CREATED_FIELD_NUMBER: _ClassVar[int]
+    TRIALS_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: int
     is_default: bool
@@ -146,4 +147,23 @@ class Model(_message.Message):
     network: str
     num_parameters: int
     created: str
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., is_default: bool = ..., class_names: _Optional[_Iterable[str]] = ..., image_height: _Optional[int] = ..., image_width: _Optional[int] = ..., image_channels: _Optional[int] = ..., engine: _Optional[str] = ..., artifact: _Optional[str] = ..., network: _Optional[str] = ..., num_parameters: _Optional[int] = ..., created: _Optional[str] = ...) -> None: ...
+    trials: _containers.RepeatedCompositeFieldContainer[EngineTrial]
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., is_default: bool = ..., class_names: _Optional[_Iterable[str]] = ..., image_height: _Optional[int] = ..., image_width: _Optional[int] = ..., image_channels: _Optional[int] = ..., engine: _Optional[str] = ..., artifact: _Optional[str] = ..., network: _Optional[str] = ..., num_parameters: _Optional[int] = ..., created: _Optional[str] = ..., trials: _Optional[_Iterable[_Union[EngineTrial, _Mapping]]] = ...) -> None: ...
+
+class EngineTrial(_message.Message):
+    __slots__ = ("engine", "artifact", "num_streams", "batch_size", "images_per_second", "is_chosen", "refusal")
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    ARTIFACT_FIELD_NUMBER: _ClassVar[int]
+    NUM_STREAMS_FIELD_NUMBER: _ClassVar[int]
+    BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
+    IMAGES_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    IS_CHOSEN_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    engine: str
+    artifact: str
+    num_streams: int
+    batch_size: int
+    images_per_second: float
+    is_chosen: bool
+    refusal: str
+    def __init__(self, engine: _Optional[str] = ..., artifact: _Optional[str] = ..., num_streams: _Optional[int] = ..., batch_size: _Optional[int] = ..., images_per_second: _Optional[float] = ..., is_chosen: bool = ..., refusal: _Optional[str] = ...) -> None: ...

@@ -27,8 +27,8 @@ An error is one line on standard error, `cnnsvc: what came; what is allowed`.
 | status | means |
 | --- | --- |
 | 0 | done; of `cnnsvc serve`, ended in order by SIGTERM or SIGINT |
-| {cli.EXIT_FAILED} | failed: of `cnnsvc classify`, at least one image; of `cnnsvc health`, not ready |
-| {cli.EXIT_INVALID} | the call was wrong: a flag, a folder, a file, a network that did not learn |
+| {cli.EXIT_FAILED} | failed: `cnnsvc classify` an image, `cnnsvc bench` a request; of `cnnsvc health`, not ready |
+| {cli.EXIT_INVALID} | the call was wrong: a flag, a folder, a file, a server, a network that did not learn |
 | {cli.EXIT_INTERRUPTED} | interrupted by Ctrl-C before it was done |"""
 
 
@@ -69,7 +69,7 @@ def _section(command: str) -> str:
     found = parameters(command)
     arguments = [parameter for parameter in found if not flags(parameter)]
     options = [parameter for parameter in found if flags(parameter)]
-    usage = " ".join(["cnnsvc", command, *map(_argument_name, arguments), "[OPTIONS]"])
+    usage = " ".join(["cnnsvc", command, *map(_argument_in_usage, arguments), "[OPTIONS]"])
     return joined(
         f"## cnnsvc {command}",
         text(sentence(inspect.getdoc(_callback(command)) or "")),
@@ -87,6 +87,11 @@ def _option_row(parameter: inspect.Parameter) -> list[str]:
 
 def _help(parameter: inspect.Parameter) -> str:
     return str(typing.get_args(parameter.annotation)[1].help or "")
+
+
+def _argument_in_usage(parameter: inspect.Parameter) -> str:
+    name = _argument_name(parameter)
+    return name if parameter.default is inspect.Parameter.empty else f"[{name}]"
 
 
 def _argument_name(parameter: inspect.Parameter) -> str:

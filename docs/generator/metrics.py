@@ -4,6 +4,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Metric
 
+from cnnsvc.engines.choice import Trial
 from cnnsvc.errors import Kind
 from cnnsvc.manifest import Artifact, Baseline, ImageShape, Manifest, Network
 from docs.generator.markdown import code, joined, table, text
@@ -56,7 +57,7 @@ def metric_families() -> list[Metric]:
     """Every metric, with at least one sample."""
     registry = CollectorRegistry()
     metrics = Metrics(registry, version="")
-    metrics.add_model(_manifest(), engine="openvino", artifact="model.onnx", num_queued=lambda: 0)
+    metrics.add_model(_manifest(), [Trial("", "", 1, 1, is_chosen=True)], lambda: 0)
     metrics.observe_load("", 0, is_loaded=True)
     with metrics.request("grpc", "classify"):
         pass

@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from cnnsvc.engines.choice import Trial
 from cnnsvc.manifest import Artifact, ImageShape, Network
 from service.predictor import Answer
 from service.registry import ServedModel
@@ -77,7 +78,8 @@ class Model(msgspec.Struct, frozen=True):
     image: ImageShape
     engine: Annotated[str, Meta(description="openvino or onnxruntime.")]
     artifact: Annotated[str, Meta(description="File of the bundle that answers.")]
-    precision: Annotated[str, Meta(description="Precision of that file: float32 or int8.")]
+    precision: Annotated[str, Meta(description="Precision that it computes in: float32, bfloat16 or int8.")]
+    trials: Annotated[list[Trial], Meta(description="What was tried at load, the engine that answers among them.")]
     network: Network
     artifacts: Annotated[dict[str, Artifact], Meta(description="Every form of the network, by name.")]
     created: Annotated[str, Meta(description="ISO 8601, UTC.")]
@@ -117,6 +119,7 @@ def model_message(served: ServedModel) -> Model:
         engine=served.engine_name,
         artifact=served.artifact,
         precision=manifest.artifacts[served.artifact].precision,
+        trials=served.model.trials,
         network=manifest.network,
         artifacts=manifest.artifacts,
         created=manifest.created,

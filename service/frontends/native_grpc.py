@@ -6,6 +6,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final, TypeVar
 
+import msgspec
+
 from cnnsvc.errors import InvalidError
 from cnnsvc.pb import classifier_pb2 as pb
 from cnnsvc.pb import classifier_pb2_grpc as pb_grpc
@@ -186,4 +188,5 @@ def _model_message(served: ServedModel) -> pb.Model:
         network=manifest.network.notation,
         num_parameters=manifest.network.num_parameters,
         created=manifest.created,
+        trials=[pb.EngineTrial(**msgspec.structs.asdict(trial)) for trial in served.model.trials],
     )

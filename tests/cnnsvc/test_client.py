@@ -61,7 +61,7 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(models_dir: Path) -> Iterator[Server]:
-    with serving("--models-dir", models_dir) as server:
+    with serving("--models-dir", models_dir, "--engine", "openvino") as server:
         yield server
 
 
@@ -74,7 +74,7 @@ def script() -> Iterator[ScriptedServer]:
 @BOTH
 def test_an_image_is_classified(client_of: MakeClient, server: Server, models_dir: Path, tmp_path: Path) -> None:
     """Bytes and paths give what the bundle itself gives, typed and frozen, with the server's timings."""
-    local = LocalClassifier(models_dir / "flowers" / "1", ModelOptions())
+    local = LocalClassifier(models_dir / "flowers" / "1", ModelOptions("openvino"))
     file = tmp_path / "rose.png"
     file.write_bytes(IMAGES[0])
     with client_of(server.grpc_address) as client:

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import cnnsvc.model
 from cnnsvc.cli import app
+from cnnsvc.engines import choice
 from cnnsvc.engines.base import Engine, Images, Scores
 from cnnsvc.engines.load import load_engine
 
@@ -19,6 +19,7 @@ class RecordingEngine:
         self._engine = engine
         self._record = record
         self.name, self.artifact, self.num_streams = engine.name, engine.artifact, engine.num_streams
+        self.is_single = engine.is_single
 
     def run(self, images_nhwc: Images) -> Scores:
         with self._record.open("a") as record:
@@ -35,7 +36,7 @@ def main() -> None:
     def load_recording(*arguments: Any, **options: Any) -> Engine:
         return RecordingEngine(load_engine(*arguments, **options), record)
 
-    vars(cnnsvc.model)["load_engine"] = load_recording
+    vars(choice)["load_engine"] = load_recording
     app()
 
 

@@ -1,6 +1,7 @@
 """The batcher: nothing lost, nothing late, nothing paid for twice; the policy as arithmetic."""
 
 import asyncio
+import sys
 import threading
 import time
 
@@ -10,18 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnsvc.engines.base import Images, Scores
-from cnnsvc.errors import EngineError, LateError
-from service.batch_policy import next_batch_size
-from service.batcher import Batcher
+from cnnsvc.errors import EngineError, ImageError, LateError
+from cnnsvc.pixels import Pixels
+from service.batch_policy import batch_share
+from service.batcher import Batcher, Inference
+from tests.fakes import FakeEngine
+from tests.service.frontends.http_door import until
 
 FAR = float("inf")
 
 
-class GatedEngine:
+class GatedEngine(FakeEngine):
     """Answers with the first pixel of each image; waits at a gate and writes down its batches."""
-
-    name = "gated"
-    artifact = "model.onnx"
 
     def __init__(self, num_streams: int = 1) -> None:
         self.num_streams = num_streams
@@ -41,18 +42,28 @@ class GatedEngine:
         self.is_closed = True
 
 
-def image(value: int) -> Images:
-    return np.full((2, 2, 3), value, np.uint8)
+def decode(image_bytes: bytes) -> Pixels:
+    """An image of the one value that the byte says; b"" is none."""
+    if not image_bytes:
+        raise ImageError("no image")
+    return np.full((2, 2, 3), image_bytes[0], np.uint8)
 
 
-async def test_every_image_gets_its_own_scores() -> None:
+def image(value: int) -> bytes:
+    return bytes([value])
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+async def test_every_image_gets_its_own_scores(batch_size: int) -> None:
     """Answers match their images, whatever batches they went in."""
     engine = GatedEngine(num_streams=2)
     engine.gate.set()
-    batcher = Batcher(engine, max_batch_size=3)
+    batcher = Batcher(decode, engine, batch_size=batch_size)
     answers = await asyncio.gather(*(batcher.submit(image(value), FAR) for value in range(50)))
     assert [answer.scores_k[0] for answer in answers] == list(range(50))
-    assert all(answer.queue_seconds >= 0 and answer.inference_seconds >= 0 for answer in answers)
+    assert all(min(one.decode_seconds, one.queue_seconds, one.inference_seconds) >= 0 for one in answers)
+    assert all(one.total_seconds >= one.inference_seconds for one in answers)
+    assert max(engine.batch_sizes) <= batch_size
     batcher.close()
     assert engine.is_closed
 
@@ -64,21 +75,28 @@ async def test_a_free_stream_takes_what_is_queued() -> None:
     """
     engine = GatedEngine()
     observed: list[int] = []
-    batcher = Batcher(engine, max_batch_size=4, observe_batch_size=observed.append)
-    answers = [batcher.submit(image(value), FAR) for value in range(6)]
-    await asyncio.sleep(0.01)
-    assert (engine.batch_sizes, batcher.num_queued) == ([1], 5)
+    batcher = Batcher(decode, engine, batch_size=4, observe_batch_size=observed.append)
+    first = batcher.submit(image(0), FAR)
+    await until(lambda: engine.batch_sizes == [1])
+    answers = [batcher.submit(image(value), FAR) for value in range(5)]
+    assert batcher.num_queued == 5
     engine.gate.set()
-    await asyncio.gather(*answers)
+    await asyncio.gather(first, *answers)
     assert engine.batch_sizes == observed == [1, 4, 1]
     batcher.close()
 
 
-async def test_late_and_abandoned_images_cost_no_inference() -> None:
+async def test_late_and_abandoned_images_cost_nothing() -> None:
     """An image whose deadline passed in the queue fails as late, one whose caller went is dropped; the others go on."""
-    engine = GatedEngine()
-    batcher = Batcher(engine, max_batch_size=4)
+    engine, decoded = GatedEngine(), list[int]()
+
+    def decode_and_note(image_bytes: bytes) -> Pixels:
+        decoded.append(image_bytes[0])
+        return decode(image_bytes)
+
+    batcher = Batcher(decode_and_note, engine, batch_size=4)
     running = batcher.submit(image(1), FAR)
+    await until(lambda: engine.batch_sizes == [1])
     late = batcher.submit(image(2), time.monotonic() + 0.001)
     abandoned = batcher.submit(image(3), FAR)
     wanted = batcher.submit(image(4), FAR)
@@ -89,6 +107,7 @@ async def test_late_and_abandoned_images_cost_no_inference() -> None:
         await late
     assert (await running).scores_k[0] == 1
     assert (await wanted).scores_k[0] == 4
+    assert decoded == [1, 4]
     assert sum(engine.batch_sizes) == 2
     batcher.close()
 
@@ -98,7 +117,7 @@ async def test_a_failing_engine_fails_its_batch_only() -> None:
     engine = GatedEngine()
     engine.gate.set()
     engine.error = EngineError("broken")
-    batcher = Batcher(engine, max_batch_size=4)
+    batcher = Batcher(decode, engine, batch_size=4)
     with pytest.raises(EngineError, match="broken"):
         await batcher.submit(image(1), FAR)
     engine.error = None
@@ -106,11 +125,46 @@ async def test_a_failing_engine_fails_its_batch_only() -> None:
     batcher.close()
 
 
-@given(num_queued=st.integers(0, 1000), num_free=st.integers(0, 64), largest=st.integers(1, 64))
-def test_policy(num_queued: int, num_free: int, largest: int) -> None:
-    """Never more than is queued or allowed; never idle while a stream and an image wait; fair over the free streams."""
-    size = next_batch_size(num_queued, num_free, largest)
-    assert size <= min(num_queued, largest)
-    assert (size > 0) == (num_queued > 0 and num_free > 0)
-    if num_queued <= num_free:
-        assert size <= 1
+async def test_a_bad_image_fails_alone() -> None:
+    """Its own caller gets the error; the others of its batch are answered."""
+    engine = GatedEngine()
+    batcher = Batcher(decode, engine, batch_size=4)
+    first = batcher.submit(image(1), FAR)
+    await until(lambda: engine.batch_sizes == [1])
+    answers = [batcher.submit(data, FAR) for data in (image(2), b"", image(3))]
+    engine.gate.set()
+    found = await asyncio.gather(first, *answers, return_exceptions=True)
+    assert [one.scores_k[0] if isinstance(one, Inference) else type(one) for one in found] == [1, 2, ImageError, 3]
+    batcher.close()
+
+
+async def test_closing_answers_what_is_queued() -> None:
+    """Nothing that was submitted is lost, with several streams and batches."""
+    engine = GatedEngine(num_streams=3)
+    engine.gate.set()
+    batcher = Batcher(decode, engine, batch_size=4)
+    answers = [batcher.submit(image(value), FAR) for value in range(20)]
+    batcher.close()
+    assert [answer.scores_k[0] for answer in await asyncio.gather(*answers)] == list(range(20))
+
+
+async def test_an_idle_stream_keeps_no_image() -> None:
+    """What was answered is freed: neither its bytes nor an error's traceback stay with the thread."""
+    engine = GatedEngine()
+    engine.gate.set()
+    batcher = Batcher(decode, engine)
+    data = bytes([7]) * 1000
+    before = sys.getrefcount(data)
+    await batcher.submit(data, FAR)
+    await until(lambda: sys.getrefcount(data) == before)
+    batcher.close()
+
+
+@given(num_queued=st.integers(0, 1000), num_streams=st.integers(1, 64), batch_size=st.integers(1, 64))
+def test_policy(num_queued: int, num_streams: int, batch_size: int) -> None:
+    """With the one already taken never more than allowed or than there are; fair over the streams; one alone at 1."""
+    share = batch_share(num_queued, num_streams, batch_size)
+    assert 0 <= share <= min(num_queued, batch_size - 1)
+    assert (share + 1) * num_streams < num_queued + 1 + num_streams
+    if batch_size == 1:
+        assert share == 0

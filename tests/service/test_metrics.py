@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from cnnsvc.errors import Kind, OverloadedError
 from service.metrics import BUCKETS_SCORE, Metrics
 from tests.bundles import manifest_of
+from tests.fakes import TRIALS
 
 
 def _observed(error: BaseException | None) -> CollectorRegistry:
@@ -58,10 +59,13 @@ def test_a_loaded_model_is_announced() -> None:
     """Info, queue depth, a counter for every class and the histograms are there before the first call."""
     registry = CollectorRegistry()
     metrics = Metrics(registry, version="1.2.3")
-    metrics.add_model(manifest_of(), engine="openvino", artifact="model.onnx", num_queued=lambda: 7)
+    metrics.add_model(manifest_of(), TRIALS, lambda: 7)
     model = {"model": "flowers", "version": "1"}
     info = {**model, "engine": "openvino", "artifact": "model.onnx", "network": "custom"}
     assert registry.get_sample_value("cnnsvc_model_info", info) == 1
+    trial = {**model, "artifact": "model.onnx", "streams": "1", "batch_size": "1"}
+    assert registry.get_sample_value("cnnsvc_engine_images_per_second", {**trial, "engine": "openvino"}) == 250
+    assert registry.get_sample_value("cnnsvc_engine_images_per_second", {**trial, "engine": "onnxruntime"}) == 0
     assert registry.get_sample_value("cnnsvc_queue_depth", model) == 7
     assert registry.get_sample_value("cnnsvc_predictions_total", {**model, "class": "rose"}) == 0
     assert registry.get_sample_value("cnnsvc_batch_size_count", model) == 0

@@ -19,13 +19,15 @@ from service.registry import Registry
 from tests.bundles import CLASS_NAMES, write_bundle
 from tests.encoded import encode
 
-LIMITS = PredictorLimits(queue_limit=8, max_images_per_call=6, request_timeout_ms=10_000, num_decode_threads=2)
+LIMITS = PredictorLimits(queue_limit=8, max_images_per_call=6, request_timeout_ms=10_000)
 
 
 class Room:
     def __init__(self, limits: PredictorLimits = LIMITS) -> None:
         self.prometheus = CollectorRegistry()
-        self.registry = Registry(ModelOptions(num_streams=2, max_batch_size=2), Metrics(self.prometheus, version="0"))
+        self.registry = Registry(
+            ModelOptions("openvino", num_streams=2, max_batch_size=2), Metrics(self.prometheus, version="0")
+        )
         self.predictor = Predictor(self.registry, limits)
 
     def value(self, name: str, **labels: str) -> float | None:
@@ -37,13 +39,12 @@ async def room(tmp_path: Path) -> AsyncIterator[Room]:
     room = Room()
     await room.registry.load_bundle(write_bundle(tmp_path))
     yield room
-    room.predictor.close()
     room.registry.close()
 
 
 async def test_the_answer_is_that_of_the_bundle(room: Room, tmp_path: Path) -> None:
     """Names and scores equal those of the same bundle without a server, to the bit; timings add up."""
-    local = LocalClassifier(tmp_path / "flowers" / "1", ModelOptions())
+    local = LocalClassifier(tmp_path / "flowers" / "1", ModelOptions("openvino"))
     images = [encode("PNG", seed=seed) for seed in range(6)]
     answer = await room.predictor.classify(Query(images))
     assert answer.results == [list(local.classify(image).classes) for image in images]

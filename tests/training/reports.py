@@ -74,6 +74,7 @@ def finished(
         class_names=class_names,
         image=IMAGE,
         validation=Labelled(files, images_nhwc, np.asarray(labels, np.int32), ["0" * 64] * len(labels)),
+        calibration_nhwc=images_nhwc[:1],
         history=history,
         best_epoch=best_epoch,
         facts=dict(facts(class_names) if recorded is None else recorded),

@@ -33,6 +33,7 @@ def training(class_names: list[str]) -> Trained:
         class_names=class_names,
         image=ImageShape(180, 160, 3),
         validation=Labelled([], np.zeros((0, 1, 1, 3), np.uint8), LABELS, []),
+        calibration_nhwc=np.zeros((0, 1, 1, 3), np.uint8),
         history=HISTORY,
         best_epoch=5,
         facts={"settings": {"seed": 100}, "unreadable": ["a.jpg"]},

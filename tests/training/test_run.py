@@ -29,7 +29,9 @@ def _trained(validation_accuracy: float) -> Trained:
     validation = Labelled([], np.zeros((10, 1, 1, 3), np.uint8), np.asarray([0] * 6 + [1] * 4, np.int32), [])
     history = [EpochRecord(1, 1.0, 0.5, 1.0, validation_accuracy, 100.0, 1.0)]
     image = ImageShape(1, 1, 3)
-    return Trained("name", no_network, "26", "C: 4 D:", ["a", "b"], image, validation, history, 1, {}, Path())
+    calibration = validation.images_nhwc[:1]
+    names = ["a", "b"]
+    return Trained("name", no_network, "26", "C: 4 D:", names, image, validation, calibration, history, 1, {}, Path())
 
 
 class FullDisk(Reporter):

@@ -5,7 +5,7 @@ import datetime
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import keras
 import msgspec
@@ -14,15 +14,29 @@ import tensorflow as tf
 
 from cnnsvc.bundle import check_model_name, publish, staging
 from cnnsvc.engines.base import Engine, Images, Scores
-from cnnsvc.engines.golden import TOLERANCES, disagreements, write_golden
-from cnnsvc.engines.load import open_engine
+from cnnsvc.engines.golden import DEFAULT_TOLERANCE, TOLERANCES, disagreements, write_golden
+from cnnsvc.engines.load import BFLOAT16, open_engine
+from cnnsvc.engines.openvino import has_bfloat16
 from cnnsvc.errors import ExportError, ImageError
 from cnnsvc.manifest import MANIFEST_FORMAT, Manifest, Network
 from cnnsvc.pixels import PIXELS_VERSION
 from training.evaluate import predict_batch_size
+from training.export.drafts import written_drafts
 from training.export.examples import Examples, choose_examples
+from training.export.int8 import INT8_NAME
 from training.export.onnx import ONNX_NAME, metadata_of, write_onnx
-from training.export.parity import BATCH_SIZE, PRECISION, Candidate, Proof, artifacts_of, prove, warnings_of
+from training.export.parity import (
+    BATCH_SIZE,
+    OTHER_DECODER,
+    ROUNDED,
+    Candidate,
+    Proof,
+    accepted_draft,
+    artifacts_of,
+    failures_of,
+    prove,
+    warnings_of,
+)
 from training.export.savedmodel import LoadedSavedModel, write_saved_model
 from training.export.triton import write_triton_files
 from training.export.warmup import bytes_log, classify_log, predict_logs, write_warmup
@@ -30,7 +44,8 @@ from training.report import write_report
 from training.report_page import write_page
 from training.trained import Trained
 
-_ENGINES = ("openvino", "onnxruntime")
+_ENGINES: Final = ("openvino", "onnxruntime")
+_BFLOAT16_NAME: Final = ONNX_NAME + BFLOAT16
 
 
 def export_bundle(trained: Trained, models_dir: Path, *, on_step: Callable[[str], None]) -> Path:
@@ -46,19 +61,26 @@ def export_bundle(trained: Trained, models_dir: Path, *, on_step: Callable[[str]
         on_step(f"writing {ONNX_NAME}")
         metadata = metadata_of(trained.name, trained.class_names, trained.notation)
         write_onnx(trained.network, metadata, trained.image, folder / ONNX_NAME)
-        with _candidates(folder, trained) as candidates:
+        on_step(f"quantising {INT8_NAME}")
+        with _candidates(folder, trained) as exact, written_drafts(trained, metadata, _ENGINES) as drafts:
+            candidates = [*exact, *drafts.candidates]
             on_step(f"proving {len(candidates)} exports on {len(trained.validation.labels)} validation images")
             proof = _prove(trained, candidates)
-            for agreement in proof.agreements:
-                on_step(agreement.describe())
+            draft, int8 = drafts.publish(proof, folder)
+            if failures := failures_of(proof, _BFLOAT16_NAME):
+                on_step(f"{_BFLOAT16_NAME} will not be served: {failures}")
+            proof = proof.with_drafts(draft, accepted_draft(proof.agreements, _BFLOAT16_NAME))
+            for line in (*(one.describe() for one in proof.agreements), int8):
+                on_step(line)
             for warning in warnings_of(proof.agreements):
                 on_step(f"warning: {warning}")
             on_step("recording golden answers")
-            _write_answers(folder, trained, candidates)
+            kept = {(one.artifact, one.draft) for one in proof.agreements}
+            _write_answers(folder, trained, [one for one in candidates if (one.artifact, one.draft) in kept])
         on_step("writing the report")
         export = {"agreements": [asdict(agreement) for agreement in proof.agreements]}
         write_report(folder, trained, proof.scores_nk, export)
-        manifest = _manifest(trained, proof)
+        manifest = _manifest(trained, proof, int8)
         write_page(folder, trained, proof, manifest)
         path = publish(folder, manifest)
     try:
@@ -77,12 +99,22 @@ def _candidates(folder: Path, trained: Trained) -> Iterator[list[Candidate]]:
         for name in _ENGINES:
             engines.append(open_engine(name, folder / ONNX_NAME, num_threads=1))
             stack.callback(engines[-1].close)
+        rounded = []
+        if has_bfloat16():
+            engine = open_engine("openvino", folder / ONNX_NAME, num_threads=1, is_bfloat16=True)
+            stack.callback(engine.close)
+            rounded.append(
+                Candidate(engine.artifact, engine.name, "pixels", engine.run, "bfloat16", ROUNDED, "bfloat16")
+            )
         yield [
             *(Candidate(ONNX_NAME, engine.name, "pixels", engine.run) for engine in engines),
             Candidate("saved_model/serving_default", "tensorflow", "pixels", saved_model.serving_default),
             Candidate("saved_model/serving_float", "tensorflow", "pixels", saved_model.serving_float),
-            Candidate("saved_model/serving_bytes", "tensorflow", "files", saved_model.serving_bytes),
-            Candidate("saved_model/classify", "tensorflow", "files", saved_model.classify),
+            Candidate(
+                "saved_model/serving_bytes", "tensorflow", "files", saved_model.serving_bytes, limits=OTHER_DECODER
+            ),
+            Candidate("saved_model/classify", "tensorflow", "files", saved_model.classify, limits=OTHER_DECODER),
+            *rounded,
         ]
 
 
@@ -129,11 +161,12 @@ def _answers(candidate: Candidate, examples: Examples) -> Scores:
 
 def _check_answers(candidate: Candidate, recorded: Scores, found: Scores) -> None:
     """Raises ExportError where an engine would not load the bundle for what another one answered."""
-    if wrong := disagreements(recorded, found, TOLERANCES[PRECISION]):
+    tolerance = TOLERANCES.get(candidate.precision, DEFAULT_TOLERANCE)
+    if wrong := disagreements(recorded, found, tolerance):
         raise ExportError(
             f"{candidate.engine} answers {len(wrong)} of {len(found)} golden images unlike the engine whose answers"
             f" for {candidate.artifact} are recorded; largest difference {np.abs(recorded - found).max():.1e},"
-            f" allowed {TOLERANCES[PRECISION]:g}"
+            f" allowed {tolerance:g}"
         )
 
 
@@ -145,7 +178,7 @@ def _warmup_records(trained: Trained, examples: Examples, answers: dict[str, Sco
         yield classify_log(trained.name, examples.files[0], trained.class_names, scores_nk[:1])
 
 
-def _manifest(trained: Trained, proof: Proof) -> Manifest:
+def _manifest(trained: Trained, proof: Proof, int8: str) -> Manifest:
     """Everything but the version and the files, which publishing adds."""
     return Manifest(
         format=MANIFEST_FORMAT,
@@ -158,6 +191,6 @@ def _manifest(trained: Trained, proof: Proof) -> Manifest:
         network=Network(trained.network_name, trained.notation, trained.network.count_params()),
         artifacts=artifacts_of(proof.agreements),
         files={},
-        training=trained.facts,
+        training={**trained.facts, "int8": int8},
         baseline=proof.baseline,
     )

@@ -2,11 +2,12 @@
 
 An image counts as agreeing when both choose the same class, or when the trained network itself scores the two classes
 within 1e-3 of each other: between such a pair rounding decides. Whatever is chosen, no probability of an artifact that
-takes pixels may be further off than the golden check of the server allows.
+takes pixels may be further off than the golden check of the server allows. One that rounds for speed may shift
+probabilities; it is published only if classes and accuracy stay.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -20,13 +21,28 @@ from training.originals import read_again
 from training.trained import Labelled
 
 BATCH_SIZE: Final = 32
-PRECISION: Final = "float32"
-"""Of every artifact so far."""
 NEAR_TIE: Final = 1e-3
-ALLOWED_PER_MILLE: Final = {"pixels": 1, "files": 30}
-"""Largest share of disagreeing images, by what the artifact takes."""
-ALLOWED_DIFFERENCE: Final = {"pixels": TOLERANCES[PRECISION], "files": 1.0}
-"""Of a probability; files are decoded by others than ours, so their scores may differ."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far an artifact may be from the trained network."""
+
+    per_mille: int
+    """Largest share of images for which another class is chosen, rounded down to whole images."""
+    difference: float
+    """Of a probability; 1 is any."""
+    fall: float = 1.0
+    """Of the accuracy."""
+    least_images: int = 0
+    """Disagreeing images that are allowed however few there are."""
+
+
+EXACT: Final = Limits(per_mille=1, difference=TOLERANCES["float32"])
+OTHER_DECODER: Final = Limits(per_mille=30, difference=1.0, least_images=1)
+"""Files are decoded by others than ours; of fewer than 34 images a single one says nothing about 3 %."""
+ROUNDED: Final = Limits(per_mille=10, difference=1.0, fall=0.005)
+"""For speed: what is served rounds its numbers to eight bits."""
 
 _NUM_CONFIDENCE_BINS: Final = 10
 
@@ -41,6 +57,10 @@ class Candidate:
     takes: Literal["pixels", "files"]
     """uint8 (N, H, W, C), or a list of N encoded images."""
     run: Callable[[Any], Scores]
+    precision: str = "float32"
+    limits: Limits = EXACT
+    draft: str = ""
+    """What tells several drafts of one artifact apart, of which at most one is published; "" must be accepted."""
 
 
 @dataclass
@@ -50,8 +70,13 @@ class Agreement:
     artifact: str
     engine: str
     takes: Literal["pixels", "files"]
+    precision: str = "float32"
+    limits: Limits = EXACT
+    draft: str = ""
     num_images: int = 0
     num_correct: int = 0
+    num_expected_correct: int = 0
+    """Images that the trained network itself names right."""
     num_same: int = 0
     """Images with the same best class."""
     num_near_ties: int = 0
@@ -71,6 +96,7 @@ class Agreement:
         differences = np.where(is_finite, np.abs(expected_nk - found_nk).max(axis=1), np.inf)
         self.num_images += len(found_nk)
         self.num_correct += int((is_finite & (chosen == labels)).sum())
+        self.num_expected_correct += int((expected_nk.argmax(axis=1) == labels).sum())
         self.num_same += int(is_same.sum())
         self.num_near_ties += int((is_finite & ~is_same & (lost < NEAR_TIE)).sum())
         self.max_difference = max(self.max_difference, float(differences.max()))
@@ -81,26 +107,33 @@ class Agreement:
 
     @property
     def num_allowed(self) -> int:
-        """Disagreeing images that still pass: 0.1 % for pixels, 3 % for files, rounded down.
+        """Disagreeing images that still pass."""
+        return max(self.limits.least_images, self.num_images * self.limits.per_mille // 1000)
 
-        One is always allowed for files: of fewer than 34 images a single one says nothing about 3 %.
-        """
-        allowed = self.num_images * ALLOWED_PER_MILLE[self.takes] // 1000
-        return max(1, allowed) if self.takes == "files" else allowed
+    @property
+    def accuracy_change(self) -> float:
+        """Against the trained network's, as a share of the images."""
+        return (self.num_correct - self.num_expected_correct) / max(1, self.num_images)
 
     @property
     def is_accepted(self) -> bool:
         """Infinite is the difference of scores that are no numbers."""
-        return self.num_disagreeing <= self.num_allowed and self.max_difference <= ALLOWED_DIFFERENCE[self.takes]
+        return (
+            self.num_disagreeing <= self.num_allowed
+            and self.max_difference <= self.limits.difference
+            and self.accuracy_change >= -self.limits.fall
+        )
 
     def describe(self) -> str:
         """One line with the figures, for people."""
-        bound = ALLOWED_DIFFERENCE[self.takes]
+        bound, fall = self.limits.difference, self.limits.fall
+        draft = f" ({self.draft})" if self.draft else ""
         parts = [
-            f"{self.artifact} in {self.engine}: {self.num_disagreeing} of {self.num_images} images disagree"
+            f"{self.artifact}{draft} in {self.engine}: {self.num_disagreeing} of {self.num_images} images disagree"
             f" (allowed {self.num_allowed})",
             f"{self.num_near_ties} nearly tied" if self.num_near_ties else "",
             f"largest difference {self.max_difference:.1e}" + (f" (allowed {bound:g})" if bound < 1 else ""),
+            f"accuracy {100 * self.accuracy_change:+.2f} points (allowed {-100 * fall:g})" if fall < 1 else "",
             f"{self.num_undecodable} not decodable" if self.num_undecodable else "",
             f"{self.num_lost} gone or changed" if self.num_lost else "",
         ]
@@ -115,6 +148,10 @@ class Proof:
     """One a candidate, in their order."""
     baseline: Baseline
 
+    def with_drafts(self, *drafts: str | None) -> "Proof":
+        """Without the other drafts."""
+        return replace(self, agreements=[one for one in self.agreements if one.draft in ("", *drafts)])
+
 
 def prove(
     validation: Labelled,
@@ -128,9 +165,9 @@ def prove(
     Files that a candidate cannot decode and files that are lost count for nothing: what is served decodes by our own
     pixels, and hours of training are not thrown away for a moved file. warnings_of tells of both.
 
-    Raises ExportError, with all figures, where one disagrees too much or the reference is not finite.
+    Raises ExportError, with all figures, where one that is no draft disagrees too much or the reference is not finite.
     """
-    agreements = [Agreement(candidate.artifact, candidate.engine, candidate.takes) for candidate in candidates]
+    agreements = [_agreement(candidate) for candidate in candidates]
     batches, channel_sums = [], []
     for start in range(0, len(validation.labels), batch_size):
         rows = slice(start, start + batch_size)
@@ -146,10 +183,22 @@ def prove(
                 _add_originals(agreement, candidate, files, expected_nk, validation.labels[rows])
         batches.append(expected_nk)
         channel_sums.append(images_nhwc.sum(axis=(0, 1, 2), dtype=np.float64))
-    _check(agreements)
+    _check([one for one in agreements if not one.draft])
     scores_nk = np.concatenate(batches)
     num_pixels = validation.images_nhwc[..., 0].size
     return Proof(scores_nk, agreements, baseline_of(scores_nk, np.sum(channel_sums, axis=0) / num_pixels))
+
+
+def accepted_draft(agreements: list[Agreement], artifact: str) -> str | None:
+    """The first draft of the artifact that every engine accepts; None where there is none."""
+    drafts = dict.fromkeys(one.draft for one in agreements if one.artifact == artifact)
+    return next((draft for draft in drafts if all(one.is_accepted for one in agreements if one.draft == draft)), None)
+
+
+def failures_of(proof: Proof, artifact: str) -> str:
+    """The figures by which the drafts of an artifact failed, for people."""
+    failed = (one for one in proof.agreements if one.artifact == artifact and not one.is_accepted)
+    return "; ".join(one.describe() for one in failed)
 
 
 def baseline_of(scores_nk: Scores, channel_means: NDArray[np.float64]) -> Baseline:
@@ -167,7 +216,7 @@ def artifacts_of(agreements: list[Agreement]) -> dict[str, Artifact]:
         engines = [one for one in agreements if one.artifact == name and one.num_images]
         if engines:
             artifacts[name] = Artifact(
-                precision=PRECISION,
+                precision=engines[0].precision,
                 num_images=min(one.num_images for one in engines),
                 accuracy=min(one.num_correct / one.num_images for one in engines),
                 top1_agreement=min(one.num_same / one.num_images for one in engines),
@@ -192,6 +241,12 @@ def warnings_of(agreements: list[Agreement]) -> list[str]:
         )
     unproven = dict.fromkeys(one.artifact for one in agreements if not one.num_images)
     return [*warnings, *(f"{name} ran on no file at all: it is unproven and not in the manifest" for name in unproven)]
+
+
+def _agreement(candidate: Candidate) -> Agreement:
+    return Agreement(
+        candidate.artifact, candidate.engine, candidate.takes, candidate.precision, candidate.limits, candidate.draft
+    )
 
 
 def _add_originals(

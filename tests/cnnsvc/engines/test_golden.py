@@ -51,7 +51,7 @@ def test_what_was_written_is_read(bundle: Bundle) -> None:
 def test_engines_give_the_golden_answers(name: str, tmp_path: Path) -> None:
     """A sound bundle passes in either engine, decoding included."""
     bundle = open_bundle(write_bundle(tmp_path))
-    check_golden(bundle, load_engine(name, bundle, num_threads=1))
+    check_golden(bundle, load_engine(name, bundle, "model.onnx", num_threads=1))
 
 
 def test_the_engine_sees_the_pixels_of_the_files(bundle: Bundle) -> None:

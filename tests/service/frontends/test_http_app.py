@@ -25,6 +25,26 @@ async def test_models_are_listed() -> None:
         "engine": "openvino",
         "artifact": "model.onnx",
         "precision": "float32",
+        "trials": [
+            {
+                "engine": "openvino",
+                "artifact": "model.onnx",
+                "num_streams": 1,
+                "batch_size": 1,
+                "images_per_second": 250.0,
+                "is_chosen": True,
+                "refusal": "",
+            },
+            {
+                "engine": "onnxruntime",
+                "artifact": "model.onnx",
+                "num_streams": 1,
+                "batch_size": 1,
+                "images_per_second": 0.0,
+                "is_chosen": False,
+                "refusal": "engine onnxruntime is not installed",
+            },
+        ],
         "network": {"name": "custom", "notation": "C: 4 D:", "num_parameters": 100},
         "artifacts": {
             "model.onnx": {

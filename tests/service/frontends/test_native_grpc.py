@@ -35,8 +35,8 @@ class Door:
     def __init__(self, predictor: Predictor | None = None) -> None:
         self.prometheus = CollectorRegistry()
         metrics = Metrics(self.prometheus, version="0")
-        self.registry = Registry(ModelOptions(), metrics)
-        self.predictor = predictor or Predictor(self.registry, PredictorLimits(8, 4, 10_000, 1))
+        self.registry = Registry(ModelOptions("openvino"), metrics)
+        self.predictor = predictor or Predictor(self.registry, PredictorLimits(8, 4, 10_000))
         classifier = NativeClassifier(self.predictor, self.registry, metrics)
         self.server = build_grpc_server(classifier, health.aio.HealthServicer(), body_limit_bytes=BODY_LIMIT_BYTES)
         port = bind_grpc(self.server, "127.0.0.1", 0)
@@ -69,7 +69,6 @@ async def opened(door: Door) -> AsyncIterator[Door]:
     yield door
     await door.channel.close()
     await door.server.stop(None)
-    door.predictor.close()
     door.registry.close()
 
 
@@ -192,7 +191,7 @@ async def test_bytes_that_are_no_message(door: Door, method: str, request_bytes:
 
 async def test_what_nobody_expected_is_not_shown(door: Door, caplog: pytest.LogCaptureFixture) -> None:
     """An unexpected exception answers fixed text with a request id; the traceback is in the log under that id."""
-    door.predictor.close()  # its threads are gone, so the next call fails in a way no caller can cause
+    door.registry.get("", 0).batcher.submit = None  # type: ignore[assignment]  # fails in a way no caller can cause
     with pytest.raises(grpc.aio.AioRpcError) as failed, caplog.filtering(RequestIdFilter()):
         await door.stub.Classify(pb.ClassifyRequest(images=[encode("PNG")]))
     assert failed.value.code() == grpc.StatusCode.INTERNAL

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from cnnsvc.bundle import Bundle
 from cnnsvc.engines.base import Images, Scores
+from cnnsvc.engines.choice import Choice
 from cnnsvc.errors import EngineError
 from cnnsvc.model import Model, ModelOptions
 from cnnsvc.pb import classifier_pb2 as pb
@@ -55,11 +56,11 @@ class Door:
         engine = FunctionEngine(self._run)
         engine.num_streams = 3
         manifest = manifest_of()
-        model = Model(Bundle(Path("nowhere"), manifest), engine, ModelOptions(), load_seconds=0.0)
-        self.batcher = Batcher(engine, max_batch_size=1)
-        bound = metrics.add_model(manifest, engine="openvino", artifact="model.onnx", num_queued=lambda: 0)
+        model = Model(Bundle(Path("nowhere"), manifest), Choice(engine, 1, []), ModelOptions(), load_seconds=0.0)
+        self.batcher = Batcher(model.decode, engine)
+        bound = metrics.add_model(manifest, [], lambda: 0)
         registry = FakeRegistry([ServedModel(model, self.batcher, bound)])
-        self.predictor = Predictor(registry, PredictorLimits(QUEUE_LIMIT, QUEUE_LIMIT, 10_000, 1, NUM_PATIENT))
+        self.predictor = Predictor(registry, PredictorLimits(QUEUE_LIMIT, QUEUE_LIMIT, 10_000, NUM_PATIENT))
         self.classifier = NativeClassifier(self.predictor, registry, metrics, limits)
         self.server = build_grpc_server(self.classifier, health.aio.HealthServicer(), body_limit_bytes=BODY_LIMIT_BYTES)
         self.port = bind_grpc(self.server, "127.0.0.1", 0)
@@ -105,7 +106,6 @@ async def opened(limits: StreamLimits) -> AsyncIterator[Door]:
     door.gate.set()
     await door.channel.close()
     await door.server.stop(None)
-    door.predictor.close()
     door.batcher.close()
 
 

@@ -15,8 +15,10 @@ from training.trained import EpochRecord, Labelled, Trained
 SIZE = 24
 
 
-def tiny_network(channels: int = 3, num_classes: int = 3, *, seed: int = 0) -> keras.Model:
-    """Batch normalisation before and behind a ReLU, dropout, one hidden layer; the same seed gives the same weights."""
+def tiny_network(
+    channels: int = 3, num_classes: int = 3, *, seed: int = 0, has_norm_behind_relu: bool = False
+) -> keras.Model:
+    """Batch normalisation, dropout, one hidden layer; the same seed gives the same weights."""
     network = keras.Sequential(
         [
             keras.Input((SIZE, SIZE, channels)),
@@ -25,7 +27,7 @@ def tiny_network(channels: int = 3, num_classes: int = 3, *, seed: int = 0) -> k
             layers.BatchNormalization(),
             layers.ReLU(),
             layers.Conv2D(4, 3, activation="relu"),
-            layers.BatchNormalization(),
+            *([layers.BatchNormalization()] if has_norm_behind_relu else []),
             layers.MaxPooling2D(),
             layers.Dropout(0.25),
             layers.Flatten(),
@@ -47,6 +49,7 @@ def finished_training(folder: Path, *, channels: int = 3, images_per_class: int 
     """
     class_names = write_image_folder(folder, 3, images_per_class, 2 * SIZE, extension=".jpg")
     files = sorted(folder.rglob("*.jpg"))
+    validation = labelled(files, class_names, channels)
     return Trained(
         name=name,
         network=tiny_network(channels),
@@ -54,7 +57,8 @@ def finished_training(folder: Path, *, channels: int = 3, images_per_class: int 
         notation="C: 4n 4 d¼ D: 8R",
         class_names=class_names,
         image=ImageShape(SIZE, SIZE, channels),
-        validation=labelled(files, class_names, channels),
+        validation=validation,
+        calibration_nhwc=validation.images_nhwc,
         history=[EpochRecord(epoch, 1 / epoch, 0.5, 1.1 / epoch, 0.4, 100.0, 1.5) for epoch in (1, 2, 3)],
         best_epoch=2,
         facts={"settings": {"seed": 100}},

@@ -1,5 +1,6 @@
 """The proof's arithmetic, with functions in place of networks."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +11,19 @@ from numpy.typing import NDArray
 
 from cnnsvc.engines.base import Images, Scores
 from cnnsvc.errors import ExportError, ImageError
-from training.export.parity import BATCH_SIZE, Agreement, Candidate, artifacts_of, baseline_of, prove, warnings_of
+from training.export.parity import (
+    BATCH_SIZE,
+    OTHER_DECODER,
+    ROUNDED,
+    Agreement,
+    Candidate,
+    accepted_draft,
+    artifacts_of,
+    baseline_of,
+    failures_of,
+    prove,
+    warnings_of,
+)
 from training.originals import sha256_of
 from training.trained import Labelled
 
@@ -53,7 +66,9 @@ def wrong_about(values: set[int]) -> Callable[[Any], Scores]:
 
 
 def candidate(takes: Literal["pixels", "files"], run: Callable[[Any], Scores]) -> Candidate:
-    return Candidate("model.onnx" if takes == "pixels" else "saved_model/serving_bytes", "openvino", takes, run)
+    if takes == "files":
+        return Candidate("saved_model/serving_bytes", "openvino", takes, run, limits=OTHER_DECODER)
+    return Candidate("model.onnx", "openvino", takes, run)
 
 
 def test_a_faithful_artifact(tmp_path: Path) -> None:
@@ -235,8 +250,8 @@ def test_an_artifact_that_ran_on_nothing(tmp_path: Path) -> None:
 def test_the_worst_engine_counts() -> None:
     """An artifact that several engines run has the worst figure of each kind in the manifest."""
     agreements = [
-        Agreement("model.onnx", "openvino", "pixels", 10, num_correct=8, num_same=10, max_difference=0.1),
-        Agreement("model.onnx", "onnxruntime", "pixels", 10, num_correct=9, num_same=9, max_difference=0.01),
+        Agreement("model.onnx", "openvino", "pixels", num_images=10, num_correct=8, num_same=10, max_difference=0.1),
+        Agreement("model.onnx", "onnxruntime", "pixels", num_images=10, num_correct=9, num_same=9, max_difference=0.01),
     ]
     artifact = artifacts_of(agreements)["model.onnx"]
     assert (artifact.accuracy, artifact.top1_agreement, artifact.max_difference) == (0.8, 0.9, 0.1)
@@ -252,3 +267,50 @@ def test_the_baseline(tmp_path: Path) -> None:
     assert baseline.confidence_histogram == [0, 0, 0, 1, 0, 0, 1, 0, 0, 2]
     assert baseline.channel_means == [10.5, 20.0, 30.0]
     assert prove(split(tmp_path, 40), reference, []).baseline.channel_means == [19.5]
+
+
+def rounded(draft: str, run: Callable[[Any], Scores], engine: str = "openvino") -> Candidate:
+    return Candidate("model.int8.onnx", engine, "pixels", run, "int8", ROUNDED, draft)
+
+
+@pytest.mark.parametrize(("num_wrong", "is_accepted"), [(1, True), (2, True), (3, False)])
+def test_what_rounding_may_change(tmp_path: Path, num_wrong: int, is_accepted: bool) -> None:
+    """Of 240 images two may change class, whatever their scores do; accuracy may fall by half a point, here one."""
+    wrong = set(range(num_wrong))
+    labels = split(tmp_path, 240).labels
+    labels[1:num_wrong] = 0  # the network is right about the first of them only, so only one can be lost
+    validation = dataclasses.replace(split(tmp_path, 240), labels=labels)
+    (agreement,) = prove(validation, reference, [rounded("a", wrong_about(wrong))]).agreements
+    assert (agreement.num_disagreeing, agreement.is_accepted) == (num_wrong, is_accepted)
+
+
+@pytest.mark.parametrize(("num_images", "is_accepted"), [(199, False), (200, True)])
+def test_accuracy_that_falls(tmp_path: Path, num_images: int, is_accepted: bool) -> None:
+    """One image of 200 is half a point, one of 199 more than that."""
+    (agreement,) = prove(split(tmp_path, num_images), reference, [rounded("a", wrong_about({5}))]).agreements
+    assert agreement.accuracy_change == -1 / num_images
+    assert agreement.is_accepted == is_accepted
+    assert f"accuracy {-100 / num_images:+.2f} points (allowed -0.5)" in agreement.describe()
+
+
+def test_the_first_draft_that_every_engine_accepts(tmp_path: Path) -> None:
+    """A draft that one engine gets wrong is passed over; its figures are told, the accepted one stays in the proof."""
+    everything = wrong_about(set(range(150)))
+    candidates = [
+        rounded("first", reference),
+        rounded("first", everything, "onnxruntime"),
+        rounded("second", reference),
+        rounded("second", reference, "onnxruntime"),
+        candidate("pixels", reference),
+    ]
+    proof = prove(split(tmp_path, 150), reference, candidates)
+    assert accepted_draft(proof.agreements, "model.int8.onnx") == "second"
+    assert "model.int8.onnx (first) in onnxruntime: 150 of 150 images disagree" in failures_of(proof, "model.int8.onnx")
+    kept = proof.with_drafts("second").agreements
+    assert [(one.artifact, one.engine) for one in kept] == [
+        ("model.int8.onnx", "openvino"),
+        ("model.int8.onnx", "onnxruntime"),
+        ("model.onnx", "openvino"),
+    ]
+    assert accepted_draft(proof.agreements[:2], "model.int8.onnx") is None
+    assert artifacts_of(kept)["model.int8.onnx"].precision == "int8"

@@ -1,0 +1,62 @@
+"""Drafts of the INT8 file, one a recipe: the proof decides which of them, if any, becomes part of the bundle."""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnnsvc.engines.load import open_engine
+from cnnsvc.errors import ExportError
+from training.evaluate import predict_batch_size
+from training.export.calibration import calibrate
+from training.export.folding import fold
+from training.export.int8 import INT8_NAME, RECIPES, weighted, write_int8
+from training.export.parity import ROUNDED, Candidate, Proof, accepted_draft, failures_of
+from training.trained import Trained
+
+
+@dataclass(frozen=True)
+class Drafts:
+    folder: Path
+    candidates: list[Candidate]
+    """Every draft in every engine."""
+    reason: str = ""
+    """Why there are none."""
+
+    def publish(self, proof: Proof, folder: Path) -> tuple[str | None, str]:
+        """Puts the first draft that every engine accepts into the bundle folder: its name, and what to tell of it."""
+        draft = accepted_draft(proof.agreements, INT8_NAME)
+        if draft is None:
+            return None, f"{INT8_NAME} is left out: {self.reason or failures_of(proof, INT8_NAME)}"
+        shutil.copyfile(self.folder / draft / INT8_NAME, folder / INT8_NAME)
+        return draft, f"{INT8_NAME} is written: {draft}"
+
+
+@contextlib.contextmanager
+def written_drafts(trained: Trained, metadata: dict[str, str], engines: tuple[str, ...]) -> Iterator[Drafts]:
+    """Every recipe's file, loaded into these engines; the files and the engines go with the context."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cnnsvc-int8-")))
+        try:
+            _write(trained, metadata, folder)
+        except ExportError as error:
+            yield Drafts(folder, [], str(error))
+            return
+        candidates = []
+        for recipe in RECIPES:
+            for name in engines:
+                engine = open_engine(name, folder / str(recipe) / INT8_NAME, num_threads=1)
+                stack.callback(engine.close)
+                candidates.append(Candidate(INT8_NAME, name, "pixels", engine.run, "int8", ROUNDED, str(recipe)))
+        yield Drafts(folder, candidates)
+
+
+def _write(trained: Trained, metadata: dict[str, str], folder: Path) -> None:
+    layers = fold(trained.network)
+    batch_size = predict_batch_size(trained.network)
+    inputs = calibrate(trained.network, weighted(layers), trained.calibration_nhwc, batch_size=batch_size)
+    for recipe in RECIPES:
+        (folder / str(recipe)).mkdir()
+        write_int8(layers, inputs, recipe, metadata, trained.image, folder / str(recipe) / INT8_NAME)
