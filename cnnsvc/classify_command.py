@@ -26,6 +26,13 @@ def classify(
     timeout_ms: Annotated[int, typer.Option(help="Longest wait for one answer, in milliseconds.", min=1)] = 30_000,
     engine: Annotated[EngineName, typer.Option(help="With --bundle: the inference engine.")] = "auto",
     artifact: Annotated[str | None, typer.Option(help="With --bundle: its file to use, such as model.onnx.")] = None,
+    cache_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --bundle: folder that remembers its fastest engine; default is the user's cache folder.",
+            envvar="CNNSVC_CACHE_DIR",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document a line.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values, one row a class.")] = False,
 ) -> None:
@@ -35,7 +42,7 @@ def classify(
     if as_json and as_csv:
         raise InvalidError("expected --json or --csv, and not both")
     files = image_files(paths)
-    classifier = _local(bundle, engine, artifact) if bundle else _remote(server, model, version, timeout_ms)
+    classifier = _local(bundle, engine, artifact, cache_dir) if bundle else _remote(server, model, version, timeout_ms)
     try:
         outcomes = classify_files(classifier, files, top_k)
         num_failed = print_outcomes(outcomes, len(files), "json" if as_json else "csv" if as_csv else "table")
@@ -54,8 +61,9 @@ def _remote(server: str | None, model: str, version: int, timeout_ms: int) -> Cl
     return client
 
 
-def _local(bundle: Path, engine: EngineName, artifact: str | None) -> Classifier:
+def _local(bundle: Path, engine: EngineName, artifact: str | None, cache_dir: Path | None) -> Classifier:
+    from cnnsvc.engines.choice_cache import default_cache_dir
     from cnnsvc.local import LocalClassifier
     from cnnsvc.model import ModelOptions
 
-    return LocalClassifier(bundle, ModelOptions(engine=engine, artifact=artifact))
+    return LocalClassifier(bundle, ModelOptions(engine, artifact, cache_dir=cache_dir or default_cache_dir()))

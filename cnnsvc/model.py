@@ -24,7 +24,7 @@ class ModelOptions:
     num_streams: int = 1
     """Inferences that may run at once."""
     may_use_fewer_streams: bool = False
-    """Whether half of them may be chosen, where that is about as fast."""
+    """Whether half of them may be chosen, where that is faster."""
     max_batch_size: int = 1
     """Most images in one inference, where the engine gains from more than one."""
     cache_dir: Path | None = None

@@ -1,12 +1,16 @@
-"""Wires the rooms of the service into one process with two doors, and ends it in order."""
+"""Wires the rooms of the service into one process with two doors, and ends it in order.
+
+Several such processes on the same doors are service.supervisor's matter; here each is told its seat among them.
+"""
 
 import asyncio
+import dataclasses
 import importlib.metadata
 import logging
 import signal
-import socket
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Final
 
 import grpc
 import uvicorn
@@ -14,6 +18,7 @@ import uvloop
 from grpc_health.v1 import health
 from prometheus_client import CollectorRegistry
 
+from cnnsvc.engines.choice_cache import default_cache_dir
 from cnnsvc.engines.threads import available_cpus
 from cnnsvc.model import ModelOptions
 from service.allocator import limit_hoarding
@@ -24,49 +29,64 @@ from service.frontends.native_grpc import NativeClassifier
 from service.frontends.native_stream import StreamLimits
 from service.health import report
 from service.metrics import Metrics
+from service.ports import announce
 from service.predictor import Predictor, PredictorLimits
 from service.registry import Registry
 from service.settings import ServeSettings
+from service.shared_metrics import SharedRegistry
+from service.worker_task import Serving, SupervisorChannel
+
+_PUBLISH_SECONDS: Final = 0.5
+"""Age that the gauges of a worker may have in a scrape of another one."""
 
 _log = logging.getLogger("cnnsvc.serve")
 
 
-def serve(settings: ServeSettings) -> None:
+@dataclass(frozen=True)
+class Seat:
+    """What one of several workers needs to know of the others."""
+
+    registry: SharedRegistry
+    supervisor: SupervisorChannel
+    is_replacement: bool
+
+
+def serve(settings: ServeSettings, seat: Seat | None = None) -> None:
     """Serves until SIGTERM or SIGINT. Raises CnnsvcError where it cannot begin."""
     limit_hoarding()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings))
+        runner.run(_serve(settings, seat))
 
 
-@dataclass(frozen=True)
-class _Doors:
-    http: uvicorn.Server
-    http_socket: socket.socket
-    grpc: grpc.aio.Server
-    classifier: NativeClassifier
-    health: health.aio.HealthServicer
-
-
-async def _serve(settings: ServeSettings) -> None:
-    num_cpus = available_cpus()
-    metrics = Metrics(CollectorRegistry(), version=importlib.metadata.version("cnnsvc"))
+async def _serve(settings: ServeSettings, seat: Seat | None) -> None:
+    num_cpus = max(1, available_cpus() // settings.workers)
+    metrics = Metrics(seat.registry if seat else CollectorRegistry(), version=importlib.metadata.version("cnnsvc"))
     registry = Registry(_model_options(settings, num_cpus), metrics)
     predictor = Predictor(registry, _limits(settings, num_cpus))
     metrics.watch_admission(lambda: predictor.num_admitted, limit=settings.queue_limit)
     stop = _stop_event()
-    doors = _open_doors(settings, predictor, registry, metrics)
-    await doors.grpc.start()
-    http_task = asyncio.create_task(doors.http.serve(sockets=[doors.http_socket]))
+    doors = _build_doors(settings, predictor, registry, metrics)
+    if seat:
+        seat.supervisor.on_end(stop.set)
+        publishing = asyncio.create_task(_publish(metrics, seat.registry))
+        if seat.is_replacement:
+            metrics.worker_restarts.inc()
+    else:
+        await doors.open(settings)
     try:
         await _until(stop, _load(settings, registry, doors.health))
+        if seat and not stop.is_set():
+            # Not before: the kernel would send it calls that other workers can answer already.
+            await doors.open(settings)
+            seat.supervisor.tell(Serving())
+        metrics.workers.set(1)
         await stop.wait()
         _log.info("stopping: calls in flight have %d ms", settings.shutdown_grace_ms)
     finally:
-        await doors.health.enter_graceful_shutdown()
-        doors.classifier.stop_streams()
-        doors.http.should_exit = True
-        await asyncio.gather(http_task, doors.grpc.stop(settings.shutdown_grace_ms / 1000))
+        await doors.close(settings.shutdown_grace_ms)
         registry.close()
+        if seat:
+            publishing.cancel()
     _log.info("stopped")
 
 
@@ -77,7 +97,7 @@ def _model_options(settings: ServeSettings, num_cpus: int) -> ModelOptions:
         num_streams=settings.num_streams or num_cpus,
         may_use_fewer_streams=not settings.num_streams,
         max_batch_size=settings.max_batch_size,
-        cache_dir=settings.cache_dir,
+        cache_dir=settings.cache_dir or default_cache_dir(),
         limit_pixels=settings.limit_pixels,
     )
 
@@ -91,12 +111,47 @@ def _limits(settings: ServeSettings, num_cpus: int) -> PredictorLimits:
     )
 
 
-def _open_doors(settings: ServeSettings, predictor: Predictor, registry: Registry, metrics: Metrics) -> _Doors:
-    """Both ports are bound before any model is loaded, so that a taken port is told at once."""
+class _Doors:
+    def __init__(
+        self,
+        http: uvicorn.Server,
+        grpc_server: grpc.aio.Server,
+        classifier: NativeClassifier,
+        health_servicer: health.aio.HealthServicer,
+    ) -> None:
+        self.health = health_servicer
+        self._http = http
+        self._grpc = grpc_server
+        self._classifier = classifier
+        self._serving: list[asyncio.Task[None]] = []
+
+    async def open(self, settings: ServeSettings) -> None:
+        """Binds both ports before anything is answered. Raises SettingError where one is taken."""
+        is_shared = settings.workers > 1
+        http_socket = bind_http(settings.host, settings.http_port, is_shared=is_shared)
+        grpc_port = bind_grpc(self._grpc, settings.host, settings.grpc_port)
+        if not is_shared:
+            announce(dataclasses.replace(settings, grpc_port=grpc_port, http_port=http_socket.getsockname()[1]))
+        await self._grpc.start()
+        self._serving = [asyncio.create_task(self._http.serve(sockets=[http_socket]))]
+
+    async def close(self, grace_ms: int) -> None:
+        await self.health.enter_graceful_shutdown()
+        self._classifier.stop_streams()
+        self._http.should_exit = True
+        await asyncio.gather(*self._serving, self._grpc.stop(grace_ms / 1000))
+
+
+def _build_doors(settings: ServeSettings, predictor: Predictor, registry: Registry, metrics: Metrics) -> _Doors:
     health_servicer = health.aio.HealthServicer()
     stream_limits = StreamLimits(settings.stream_window, num_bytes=settings.body_limit_bytes)
     classifier = NativeClassifier(predictor, registry, metrics, stream_limits)
-    grpc_server = build_grpc_server(classifier, health_servicer, body_limit_bytes=settings.body_limit_bytes)
+    grpc_server = build_grpc_server(
+        classifier,
+        health_servicer,
+        body_limit_bytes=settings.body_limit_bytes,
+        is_port_shared=settings.workers > 1,
+    )
     http_app = build_http_app(
         predictor,
         registry,
@@ -106,22 +161,15 @@ def _open_doors(settings: ServeSettings, predictor: Predictor, registry: Registr
         request_timeout_ms=settings.request_timeout_ms,
     )
     http_server = build_http_server(http_app, shutdown_grace_ms=settings.shutdown_grace_ms)
-    http_socket = bind_http(settings.host, settings.http_port)
-    grpc_port = bind_grpc(grpc_server, settings.host, settings.grpc_port)
-    _announce(settings, grpc_port, http_socket.getsockname()[1])
-    return _Doors(http_server, http_socket, grpc_server, classifier, health_servicer)
+    return _Doors(http_server, grpc_server, classifier, health_servicer)
 
 
-def _announce(settings: ServeSettings, grpc_port: int, http_port: int) -> None:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    fields = {
-        "cnnsvc_version": importlib.metadata.version("cnnsvc"),
-        "engine": settings.engine,
-        "grpc_address": f"{host}:{grpc_port}",
-        "http_url": f"http://{host}:{http_port}",
-    }
-    message = "cnnsvc %(cnnsvc_version)s, engine %(engine)s: gRPC listens on %(grpc_address)s, HTTP on %(http_url)s"
-    _log.info(message, fields, extra=fields)
+async def _publish(metrics: Metrics, registry: SharedRegistry) -> None:
+    """Writes again and again what another worker's scrape shall find of this one."""
+    while True:
+        metrics.sample()
+        registry.publish()
+        await asyncio.sleep(_PUBLISH_SECONDS)
 
 
 async def _load(settings: ServeSettings, registry: Registry, health_servicer: health.aio.HealthServicer) -> None:

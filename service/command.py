@@ -4,7 +4,7 @@ import logging
 
 import typer
 
-from cnnsvc.cli import exit_status
+from cnnsvc.cli import EXIT_INTERRUPTED, exit_status
 from cnnsvc.errors import CnnsvcError
 from cnnsvc.options import with_settings
 from service import logs
@@ -20,12 +20,25 @@ _log = logging.getLogger("cnnsvc.serve")
 def serve(settings: ServeSettings) -> None:
     """Serve bundles over gRPC and HTTP until SIGTERM."""
     logs.configure(settings.log_level, settings.log_format)
-    from service.app import serve as run  # `cnnsvc --help` need not wait for the servers, and their imports may log
-
     try:
-        run(settings)
+        if not _run(settings):
+            raise SystemExit(EXIT_INTERRUPTED)
     except CnnsvcError as error:
         if settings.log_format == "text":
             raise
         _log.critical("cannot serve: %s", error)  # who reads JSON gets no line of text, the last one included
         raise SystemExit(exit_status(error)) from None
+
+
+def _run(settings: ServeSettings) -> bool:
+    """False where it was ended before it was done. The imports wait: `cnnsvc --help` need not, and they may log."""
+    if settings.workers > 1:
+        from service.supervisor import supervise
+
+        return supervise(settings)
+    if settings.state_dir:
+        _log.warning("--state-dir has no effect: one worker shares nothing")
+    from service.app import serve as run
+
+    run(settings)
+    return True

@@ -39,11 +39,14 @@ def current_request_id() -> str:
     return _request_id.get()
 
 
-def configure(level: str, log_format: LogFormat) -> None:
-    """Sends what every library logs, warns or raises uncaught to standard error in this format."""
+def configure(level: str, log_format: LogFormat, *, worker: int | None = None) -> None:
+    """Sends what every library logs, warns or raises uncaught to standard error in this format.
+
+    One of several workers is named in each of its lines.
+    """
     handler = logging.StreamHandler()
-    handler.addFilter(RequestIdFilter())
-    handler.setFormatter(formatter(log_format))
+    handler.addFilter(RequestIdFilter(worker))
+    handler.setFormatter(formatter(log_format, worker=worker))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(True)
     if (
@@ -54,15 +57,21 @@ def configure(level: str, log_format: LogFormat) -> None:
     threading.excepthook = _log_uncaught_in_thread
 
 
-def formatter(log_format: LogFormat) -> logging.Formatter:
-    return _Json() if log_format == "json" else _Text()
+def formatter(log_format: LogFormat, *, worker: int | None = None) -> logging.Formatter:
+    return _Json() if log_format == "json" else _Text(worker)
 
 
 class RequestIdFilter(logging.Filter):
-    """Lets every record through and gives it the id of the call that the current task serves."""
+    """Lets every record through and gives it the id of the call that the current task serves, and the worker's."""
+
+    def __init__(self, worker: int | None = None) -> None:
+        super().__init__()
+        self._worker = worker
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = _request_id.get()
+        if self._worker is not None:
+            record.worker = self._worker
         return True
 
 
@@ -75,12 +84,13 @@ class _Utc:
 
 
 class _Text(_Utc, logging.Formatter):
-    def __init__(self) -> None:
+    def __init__(self, worker: int | None) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
+        self._suffix = "" if worker is None else f" worker={worker}"
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging calls it by this name
         """One line whatever the caller's words in it are: nobody forges a second one. A traceback follows as it is."""
-        line = super().formatMessage(record).translate(_CONTROLS)
+        line = super().formatMessage(record).translate(_CONTROLS) + self._suffix
         request_id = getattr(record, "request_id", "")
         return f"{line} request_id={request_id}" if request_id else line
 

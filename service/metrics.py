@@ -1,4 +1,7 @@
-"""Every metric of the service. Times in seconds; no label value comes from a request."""
+"""Every metric of the service. Times in seconds; no label value comes from a request.
+
+Each gauge says how those of several workers become one; counters and histograms are added up.
+"""
 
 import contextlib
 import platform
@@ -6,7 +9,7 @@ import time
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
@@ -26,6 +29,8 @@ BUCKETS_LOAD_SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 
 BUCKETS_BATCH_SIZE: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256)
 # The ten bins of the bundle's own histogram (manifest.Baseline), two more where sure networks are.
 BUCKETS_SCORE: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+Across = Literal["livesum", "livemin", "livemax"]
+"""What a gauge of several workers is: their sum, their least or their greatest, of the living."""
 STAGES: Final = ("decode", "queue", "inference", "total")
 REJECTION_REASONS: Final = (Kind.OVERLOADED, Kind.LATE, Kind.TOO_LARGE, Kind.NOT_READY)
 
@@ -58,11 +63,13 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry, *, version: str) -> None:
         self._registry = registry
         self._call_log = CallLog()
+        self._watched: list[tuple[Gauge, Callable[[], float]]] = []
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)
         self._add_call_metrics()
         self._add_model_metrics()
-        build_info = self._gauge("cnnsvc_build_info", "This program; always 1.", "version", "python")
+        self._add_worker_metrics()
+        build_info = self._gauge("cnnsvc_build_info", "This program; always 1.", "version", "python", across="livemax")
         build_info.labels(version, platform.python_version()).set(1)
 
     @contextlib.contextmanager
@@ -98,7 +105,7 @@ class Metrics:
             self._engine_speed.labels(model, version, *form).set(trial.images_per_second)
             if trial.is_chosen:
                 self._model_info.labels(model, version, trial.engine, trial.artifact, manifest.network.name).set(1)
-        self._queue_depth.labels(model, version).set_function(num_queued)
+        self._watch(self._queue_depth.labels(model, version), num_queued)
         return ModelMetrics(self, manifest)
 
     def observe_load(self, model: str, seconds: float, *, is_loaded: bool) -> None:
@@ -106,14 +113,20 @@ class Metrics:
         self._load_duration.labels(model, "loaded" if is_loaded else "refused").observe(seconds)
 
     def watch_readiness(self, is_ready: Callable[[], bool]) -> None:
-        self._ready.set_function(is_ready)
+        self._watch(self._ready, is_ready)
 
     def watch_admission(self, num_admitted: Callable[[], int], *, limit: int) -> None:
-        self._admitted.set_function(num_admitted)
+        self._watch(self._admitted, num_admitted)
         self._admitted_limit.set(limit)
+
+    def sample(self) -> None:
+        """Stores what is looked up at a scrape, for those of other workers: they cannot look it up here."""
+        for gauge, value in self._watched:
+            gauge.set(value())
 
     def exposition(self, accept_header: str) -> tuple[bytes, str]:
         """Body and content type of a scrape, in the format that the scraper accepts."""
+        self.sample()
         encode, content_type = choose_encoder(accept_header)
         return encode(self._registry), content_type
 
@@ -163,19 +176,34 @@ class Metrics:
         self._engine_speed = self._gauge(
             "cnnsvc_engine_images_per_second",
             "Inferences a second when the engine was chosen at load; 0 where it was refused or there was no other.",
-            *model,
-            *("engine", "artifact", "streams", "batch_size"),
+            *(*model, "engine", "artifact", "streams", "batch_size"),
+            across="livemax",
         )
-        self._ready = self._gauge("cnnsvc_ready", "1 while every model has a version that answers, else 0.")
+        self._ready = self._gauge(
+            "cnnsvc_ready", "1 while every model has a version that answers, else 0.", across="livemin"
+        )
         self._model_info = self._gauge(
-            "cnnsvc_model_info", "A loaded model version; always 1.", *model, "engine", "artifact", "network"
+            "cnnsvc_model_info",
+            "A loaded model version; always 1.",
+            *(*model, "engine", "artifact", "network"),
+            across="livemax",
         )
+
+    def _add_worker_metrics(self) -> None:
+        self.workers = self._gauge("cnnsvc_workers", "Processes that have loaded their models and serve.")
+        self.worker_restarts = Counter(
+            "cnnsvc_worker_restarts_total", "Workers started in place of one that ended.", registry=self._registry
+        )
+
+    def _watch(self, gauge: Gauge, value: Callable[[], float]) -> None:
+        gauge.set_function(value)
+        self._watched.append((gauge, value))
 
     def _histogram(self, name: str, help_text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
         return Histogram(name, help_text, labels, buckets=buckets, registry=self._registry)
 
-    def _gauge(self, name: str, help_text: str, *labels: str) -> Gauge:
-        return Gauge(name, help_text, labels, registry=self._registry)
+    def _gauge(self, name: str, help_text: str, *labels: str, across: Across = "livesum") -> Gauge:
+        return Gauge(name, help_text, labels, registry=self._registry, multiprocess_mode=across)
 
 
 def _outcome(error: BaseException) -> tuple[str, str]:

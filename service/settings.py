@@ -29,14 +29,27 @@ class ServeSettings:
     ] = None
     num_streams: Annotated[
         int,
-        setting("Images decoded and inferred at once; 0 is what is fastest, at most the usable CPUs.", min=0, max=256),
+        setting(
+            "Images decoded and inferred at once in a worker; 0 is what is fastest, at most its share of the CPUs.",
+            min=0,
+            max=256,
+        ),
     ] = 0
     max_batch_size: Annotated[
         int, setting("Most images in one inference, where the engine gains from more than one.", min=1, max=256)
     ] = 4
     cache_dir: Annotated[
         Path | None,
-        setting("Folder that remembers the fastest engine of a bundle, so that a start need not time them."),
+        setting(
+            "Folder that remembers the fastest engine of a bundle, so that the next start need not time them; default"
+            " is the user's cache folder."
+        ),
+    ] = None
+    workers: Annotated[
+        int, setting("Processes that serve on the same two ports, each with its own models and limits.", min=1, max=256)
+    ] = 1
+    state_dir: Annotated[
+        Path | None, setting("Folder that several workers share while they run; default is a temporary one.")
     ] = None
     queue_limit: Annotated[
         int, setting("Most images admitted and not yet answered; more are refused as overloaded.", min=1)

@@ -1,6 +1,7 @@
 """What every test gets: a switch that turns skipped tests into failures, and the same examples on every CI run."""
 
 import os
+import tempfile
 from collections.abc import Generator
 
 import hypothesis
@@ -9,6 +10,9 @@ import pytest
 hypothesis.settings.register_profile("ci", derandomize=True)  # new examples are looked for by hand, not by CI
 if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
+
+# Servers that tests start remember engines in a folder of this run, never in the user's own.
+os.environ.setdefault("CNNSVC_CACHE_DIR", tempfile.mkdtemp(prefix="cnnsvc-test-cache-"))
 
 REQUIRE_ALL = os.environ.get("CNNSVC_REQUIRE_ALL") == "1"
 

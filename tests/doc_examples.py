@@ -121,7 +121,7 @@ class Shell:
         log = ""
         for line in self._server.stderr:
             log += line
-            if line.endswith((" ready\n", '"message": "ready"}\n')):
+            if line.endswith((" ready\n", '"message": "ready"}\n', " workers serve\n")):
                 threading.Thread(target=_drain, args=(self._server,), daemon=True).start()
                 return log
         raise AssertionError(f"{script} ended with {self._server.wait()}:\n{log}")

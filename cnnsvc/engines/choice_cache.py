@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
+import platformdirs
 
 from cnnsvc.bundle import Bundle, write_atomically
 from cnnsvc.manifest import MANIFEST_NAME
@@ -22,6 +23,11 @@ _CPU_FIELDS: Final = ("vendor_id", "cpu family", "model", "model name", "steppin
 CPU_INFO: Final = Path("/proc/cpuinfo")
 
 _log = logging.getLogger("cnnsvc.engines")
+
+
+def default_cache_dir() -> Path:
+    """The user's own, such as ~/.cache/cnnsvc."""
+    return platformdirs.user_cache_path("cnnsvc", appauthor=False)
 
 
 class ChoiceCache:

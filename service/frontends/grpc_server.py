@@ -16,14 +16,18 @@ _STREAM_METHODS: Final = ("ClassifyStream",)
 
 
 def build_grpc_server(
-    classifier: NativeClassifier, health_servicer: health.aio.HealthServicer, *, body_limit_bytes: int
+    classifier: NativeClassifier,
+    health_servicer: health.aio.HealthServicer,
+    *,
+    body_limit_bytes: int,
+    is_port_shared: bool = False,
 ) -> grpc.aio.Server:
-    """A server without a port yet. A port in use is an error, so that no second process shares it by accident."""
+    """A server without a port yet. Unless shared, a port in use is an error, so that nobody shares it by accident."""
     server = grpc.aio.server(
         options=[
             ("grpc.max_receive_message_length", body_limit_bytes),
             ("grpc.max_send_message_length", body_limit_bytes),
-            ("grpc.so_reuseport", 0),
+            ("grpc.so_reuseport", int(is_port_shared)),
             # A client that vanished without a word is noticed, so that no stream of it stays open.
             ("grpc.keepalive_time_ms", 60_000),
             ("grpc.keepalive_timeout_ms", 20_000),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
-from cnnsvc.errors import SettingError
+from service.ports import bind
 
 _BACKLOG = 2048
 """Connections that wait to be accepted."""
@@ -32,24 +32,9 @@ def build_http_server(app: ASGIApp, *, shutdown_grace_ms: int) -> uvicorn.Server
     return server
 
 
-def bind_http(host: str, port: int) -> socket.socket:
-    """A listening socket. Without SO_REUSEPORT: a second process on the port is an error, not a share.
-
-    Raises SettingError where it cannot listen there.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        sock = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise SettingError(f"HTTP cannot listen on {host}:{port}: {error.strerror}") from None
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-        sock.listen(_BACKLOG)
-    except OSError as error:
-        sock.close()
-        raise SettingError(f"HTTP cannot listen on {host}:{port}: {error.strerror}") from None
-    return sock
+def bind_http(host: str, port: int, *, is_shared: bool) -> socket.socket:
+    """A listening socket. Unless shared, a second process on the port is an error. Raises SettingError."""
+    return bind("HTTP", host, port, is_shared=is_shared, listens_with=_BACKLOG)
 
 
 @contextlib.contextmanager

@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[Server]:
-    with serving("--models-dir", folder / "models") as server:
+    with serving("--models-dir", folder / "models", "--engine", "openvino") as server:
         yield server
 
 
@@ -61,7 +61,7 @@ def test_server_and_bundle_print_the_same(folder: Path, server: Server, output: 
     """Answers through a server and through the bundle alone are equal to the last digit, in every output."""
     words = [folder / "images" / "a", folder / "images" / "b" / "3.webp", *([output] if output else [])]
     through_server = _classify(*words, "--server", server.grpc_address)
-    through_bundle = _classify(*words, "--bundle", folder / "models" / "flowers" / "1")
+    through_bundle = _classify(*words, "--bundle", folder / "models" / "flowers" / "1", "--engine", "openvino")
     assert through_server.returncode == 0
     assert through_server.stdout == through_bundle.stdout
     assert len(through_server.stdout.splitlines()) == {"--csv": 10}.get(output, 3)

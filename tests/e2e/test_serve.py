@@ -33,14 +33,14 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(models_dir: Path) -> Iterator[Server]:
-    with serving("--models-dir", models_dir) as server:
+    with serving("--models-dir", models_dir, "--engine", "openvino") as server:
         yield server
 
 
 def test_both_doors_answer_what_the_bundle_answers(server: Server, models_dir: Path) -> None:
     """gRPC, HTTP and the bundle without a server give the same names and the same scores."""
     client = Client(server.grpc_address)
-    local = LocalClassifier(models_dir / "flowers" / "1", ModelOptions())
+    local = LocalClassifier(models_dir / "flowers" / "1", ModelOptions("openvino"))
     for seed in range(10):
         image = encode("JPEG", seed=seed)
         expected = local.classify(image, None)

@@ -14,7 +14,7 @@ from service import logs
 from service.logs import LogFormat
 
 
-def _line(log_format: LogFormat, message: str, *arguments: object, **options: Any) -> str:
+def _line(log_format: LogFormat, message: str, *arguments: object, worker: int | None = None, **options: Any) -> str:
     """The line that a handler as `configure` makes it writes."""
     lines: list[str] = []
 
@@ -23,8 +23,8 @@ def _line(log_format: LogFormat, message: str, *arguments: object, **options: An
             lines.append(self.format(record))
 
     handler = Handler()
-    handler.addFilter(logs.RequestIdFilter())
-    handler.setFormatter(logs.formatter(log_format))
+    handler.addFilter(logs.RequestIdFilter(worker))
+    handler.setFormatter(logs.formatter(log_format, worker=worker))
     logger = logging.Logger("cnnsvc.test")
     logger.addHandler(handler)
     logger.warning(message, *arguments, **options)
@@ -78,6 +78,13 @@ async def test_a_line_of_text_ends_with_the_request_id() -> None:
     assert "request_id" not in json.loads(_line("json", "ready"))
     logs.bind_request_id("call-2")
     assert _line("text", "failed").endswith(" failed request_id=call-2")
+
+
+async def test_one_of_several_workers_is_named() -> None:
+    """Its lines say which one it is in either format, before the request id in text."""
+    logs.bind_request_id("call-3")
+    assert _line("text", "failed", worker=0).endswith(" failed worker=0 request_id=call-3")
+    assert json.loads(_line("json", "failed", worker=0))["worker"] == 0
 
 
 @pytest.mark.parametrize("given", [None, "", "a b", "a\n", "x" * 129, "ümlaut", "{}"])

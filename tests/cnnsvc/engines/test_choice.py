@@ -115,12 +115,12 @@ def test_nothing_is_timed_where_there_is_no_choice(bundle: Bundle) -> None:
     assert "not timed (chosen)" in chosen.trials[0].describe()
 
 
-@pytest.mark.parametrize(("gain", "num_streams"), [(1.04, 2), (1.06, 4)])
-def test_fewer_streams_where_that_is_as_fast(
+@pytest.mark.parametrize(("gain", "num_streams"), [(1.04, 4), (1.06, 2)])
+def test_fewer_streams_where_that_is_faster(
     bundle: Bundle, paced: Callable[..., Loader], gain: float, num_streams: int
 ) -> None:
-    """Half of the streams are taken unless all of them are more than 5 % faster, and only where that may be."""
-    paced(lambda name, streams, batch_size: 100 * gain if streams == 4 else 100)
+    """Half of the streams are taken where they are more than 5 % faster, and only where that may be."""
+    paced(lambda name, streams, batch_size: 100 * gain if streams == 2 else 100)
     asked = Asked(engine="openvino", num_streams=4, may_use_fewer=True)
     assert choose_engine(bundle, asked).engine.num_streams == num_streams
     assert choose_engine(bundle, Asked(engine="openvino", num_streams=4)).engine.num_streams == 4
@@ -145,7 +145,7 @@ def test_a_bundle_without_artifacts(tmp_path: Path) -> None:
 def test_a_choice_is_remembered(bundle: Bundle, paced: Callable[..., Loader], tmp_path: Path) -> None:
     """The second start opens the chosen engine alone, with the same streams, batch size and trials."""
     cache = ChoiceCache(tmp_path / "cache")
-    loader = paced(by_name)
+    loader = paced(lambda name, streams, batch_size: by_name(name, streams, batch_size) / streams)
     asked = Asked(num_streams=4, may_use_fewer=True)
     first = choose_engine(bundle, asked, cache)
     loader.opened.clear()
