@@ -110,12 +110,18 @@ def test_a_server_that_dies_in_the_middle(folder: Path, tmp_path: Path) -> None:
         file.symlink_to(folder / "images" / "a" / "1.jpg")
     with serving("--models-dir", folder / "models") as server:
         words = [CNNSVC, "classify", tmp_path, "--json", "--server", server.grpc_address]
-        with subprocess.Popen([*map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as command:
+        with (
+            (tmp_path / "said").open("w+") as stderr,
+            subprocess.Popen([*map(str, words)], stdout=subprocess.PIPE, stderr=stderr, text=True) as command,
+        ):
             assert command.stdout is not None
             first = command.stdout.readline()
             server.process.kill()
-            rest, said = command.communicate(timeout=60)
-    records = [json.loads(line) for line in [first, *rest.splitlines()]]
+            lines = [first, *command.stdout]
+            command.wait(timeout=60)
+            stderr.seek(0)
+            said = stderr.read()
+    records = [json.loads(line) for line in lines]
     assert [record["file"] for record in records] == [str(file) for file in files]
     assert "classes" in records[0]
     assert f"{server.grpc_address} cannot be reached" in records[-1]["error"]
