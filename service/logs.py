@@ -2,6 +2,7 @@
 
 import logging
 import os
+import random
 import re
 import sys
 import threading
@@ -29,7 +30,7 @@ def bind_request_id(given: str | None = None) -> str:
 
     There is no unbinding: a task serves one call, and what its server logs after our answer is about the call too.
     """
-    request_id = given if given and _SAFE_REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
+    request_id = given if given and _SAFE_REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
     _request_id.set(request_id)
     return request_id
 

@@ -3,13 +3,12 @@
 Each gauge says how those of several workers become one; counters and histograms are added up.
 """
 
-import contextlib
 import platform
 import time
 from asyncio import CancelledError
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
@@ -46,6 +45,29 @@ class ObservedRequest:
     """The error's own words, for the log."""
 
 
+class _TimedCall:
+    """One call while it is answered; a class, since a generator as a context takes three times as long."""
+
+    __slots__ = ("_method", "_metrics", "_observed", "_protocol", "_started")
+
+    def __init__(self, metrics: "Metrics", protocol: str, method: str) -> None:
+        self._metrics = metrics
+        self._protocol = protocol
+        self._method = method
+        self._observed = ObservedRequest()
+
+    def __enter__(self) -> ObservedRequest:
+        self._metrics.call_began(self._protocol)
+        self._started = time.perf_counter()
+        return self._observed
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        seconds = time.perf_counter() - self._started
+        if error is not None:
+            self._observed.code, self._observed.detail = _outcome(error)
+        self._metrics.call_ended(self._protocol, self._method, self._observed, seconds)
+
+
 class ModelMetrics:
     """The metrics of one model version, their labels bound once at load."""
 
@@ -63,6 +85,7 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry, *, version: str) -> None:
         self._registry = registry
         self._call_log = CallLog()
+        self._children: dict[tuple[Any, tuple[str, ...]], Any] = {}
         self._watched: list[tuple[Gauge, Callable[[], float]]] = []
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)
@@ -72,30 +95,32 @@ class Metrics:
         build_info = self._gauge("cnnsvc_build_info", "This program; always 1.", "version", "python", across="livemax")
         build_info.labels(version, platform.python_version()).set(1)
 
-    @contextlib.contextmanager
-    def request(self, protocol: str, method: str) -> Iterator[ObservedRequest]:
-        """Times one call, counts it in flight and logs a failure.
+    def request(self, protocol: str, method: str) -> "_TimedCall":
+        """Times one call, counts it in flight and logs a failure, as a context that gives an ObservedRequest.
 
         An error that passes through gives the code and is raised on.
         """
-        observed = ObservedRequest()
-        in_flight = self._in_flight.labels(protocol)
-        in_flight.inc()
-        started = time.perf_counter()
-        try:
-            yield observed
-        except BaseException as error:
-            observed.code, observed.detail = _outcome(error)
-            raise
-        finally:
-            seconds = time.perf_counter() - started
-            in_flight.dec()
-            version = str(observed.version) if observed.version else ""
-            labels = (protocol, method, observed.model, version, str(observed.code))
-            self.request_duration.labels(*labels).observe(seconds)
-            if observed.code in REJECTION_REASONS:
-                self._rejected.labels(observed.code).inc()
-            self._call_log.ended(protocol, method, observed.code, observed.detail, seconds)
+        return _TimedCall(self, protocol, method)
+
+    def call_began(self, protocol: str) -> None:
+        self._child(self._in_flight, protocol).inc()
+
+    def call_ended(self, protocol: str, method: str, observed: ObservedRequest, seconds: float) -> None:
+        self._child(self._in_flight, protocol).dec()
+        version = str(observed.version) if observed.version else ""
+        code = str(observed.code)
+        self._child(self.request_duration, protocol, method, observed.model, version, code).observe(seconds)
+        if observed.code in REJECTION_REASONS:
+            self._rejected.labels(code).inc()
+        self._call_log.ended(protocol, method, observed.code, observed.detail, seconds)
+
+    def _child(self, metric: Any, *labels: str) -> Any:
+        """The metric with these labels, remembered: finding it takes longer than counting."""
+        key = (metric, labels)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = metric.labels(*labels)
+        return child
 
     def add_model(self, manifest: Manifest, trials: list[Trial], num_queued: Callable[[], int]) -> ModelMetrics:
         """Announces a loaded model, whose engine is the chosen one of the trials, and binds its metrics."""

@@ -68,10 +68,7 @@ class Predictor:
         num_images = len(query.images)
         self._admit(num_images)
         try:
-            async with asyncio.timeout(deadline - started):
-                inferences = await self._infer_all(served, query.images, deadline)
-        except TimeoutError:
-            raise LateError(f"the answer was not there within {1000 * (deadline - started):.0f} ms") from None
+            inferences = await _infer_all(served, query.images, started, deadline)
         finally:
             self._num_admitted -= num_images
             self._has_room.set()
@@ -116,20 +113,34 @@ class Predictor:
             )
         self._num_admitted += num_images
 
-    async def _infer_all(self, served: ServedModel, images: Sequence[bytes], deadline: float) -> list[Inference]:
-        """All or none: the first image that fails ends the call and is named by its place."""
-        if len(images) == 1:
-            return [await served.batcher.submit(images[0], deadline)]
-        answers = [served.batcher.submit(image, deadline) for image in images]
-        try:
-            return await asyncio.gather(*answers)
-        except CnnsvcError as error:
-            failed = (answer.done() and not answer.cancelled() and answer.exception() is error for answer in answers)
-            raise type(error)(f"image {list(failed).index(True) + 1} of {len(images)}: {error}") from None
-        finally:
-            for answer in answers:  # those that no stream has taken yet cost nothing then
-                answer.cancel()
-            answers.clear()  # an error's traceback holds this frame, and its answer holds the error: no cycle
+
+async def _infer_all(served: ServedModel, images: Sequence[bytes], started: float, deadline: float) -> list[Inference]:
+    """All or none: the first image that fails ends the call and is named by its place."""
+    loop = asyncio.get_running_loop()
+    answers = [served.batcher.submit(image, deadline) for image in images]
+    # A timer of its own costs a third of asyncio.timeout, which must be able to cancel whatever is awaited.
+    timer = loop.call_later(deadline - started, _end_late, answers, deadline - started)
+    try:
+        if len(answers) == 1:
+            return [await answers[0]]
+        return await asyncio.gather(*answers)
+    except CnnsvcError as error:
+        if len(answers) == 1 or isinstance(error, LateError):
+            raise
+        failed = (answer.done() and not answer.cancelled() and answer.exception() is error for answer in answers)
+        raise type(error)(f"image {list(failed).index(True) + 1} of {len(images)}: {error}") from None
+    finally:
+        timer.cancel()
+        # Those that no stream has taken yet cost nothing then. None stays here: an error's traceback holds this frame,
+        # and the answer holds the error.
+        while answers:
+            answers.pop().cancel()
+
+
+def _end_late(answers: list["asyncio.Future[Inference]"], seconds: float) -> None:
+    for answer in answers:
+        if not answer.done():
+            answer.set_exception(LateError(f"the answer was not there within {1000 * seconds:.0f} ms"))
 
 
 def _observe(served: ServedModel, inference: Inference, top_k: int) -> ScoredClasses:
