@@ -46,6 +46,7 @@ from training.trained import Trained
 
 _ENGINES: Final = ("openvino", "onnxruntime")
 _BFLOAT16_NAME: Final = ONNX_NAME + BFLOAT16
+_BFLOAT16: Final = "bfloat16"
 
 
 def export_bundle(trained: Trained, models_dir: Path, *, on_step: Callable[[str], None]) -> Path:
@@ -69,7 +70,7 @@ def export_bundle(trained: Trained, models_dir: Path, *, on_step: Callable[[str]
             draft, int8 = drafts.publish(proof, folder)
             if failures := failures_of(proof, _BFLOAT16_NAME):
                 on_step(f"{_BFLOAT16_NAME} will not be served: {failures}")
-            proof = proof.with_drafts(draft, accepted_draft(proof.agreements, _BFLOAT16_NAME))
+            proof = proof.with_drafts(draft, accepted_draft(proof.agreements, [_BFLOAT16]))
             for line in (*(one.describe() for one in proof.agreements), int8):
                 on_step(line)
             for warning in warnings_of(proof.agreements):
@@ -104,7 +105,7 @@ def _candidates(folder: Path, trained: Trained) -> Iterator[list[Candidate]]:
             engine = open_engine("openvino", folder / ONNX_NAME, num_threads=1, is_bfloat16=True)
             stack.callback(engine.close)
             rounded.append(
-                Candidate(engine.artifact, engine.name, "pixels", engine.run, "bfloat16", ROUNDED, "bfloat16")
+                Candidate(engine.artifact, engine.name, "pixels", engine.run, "bfloat16", ROUNDED, _BFLOAT16)
             )
         yield [
             *(Candidate(ONNX_NAME, engine.name, "pixels", engine.run) for engine in engines),

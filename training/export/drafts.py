@@ -26,8 +26,13 @@ class Drafts:
     """Why there are none."""
 
     def publish(self, proof: Proof, folder: Path) -> tuple[str | None, str]:
-        """Puts the first draft that every engine accepts into the bundle folder: its name, and what to tell of it."""
-        draft = accepted_draft(proof.agreements, INT8_NAME)
+        """Puts the best draft that every engine accepts into the bundle folder: its name, and what to tell of it.
+
+        Those that leave layers in float, and are slower for it, only where no other is accepted.
+        """
+        fast = [str(recipe) for recipe in RECIPES if not recipe.has_float_ends]
+        slower = [str(recipe) for recipe in RECIPES if recipe.has_float_ends]
+        draft = accepted_draft(proof.agreements, fast) or accepted_draft(proof.agreements, slower)
         if draft is None:
             return None, f"{INT8_NAME} is left out: {self.reason or failures_of(proof, INT8_NAME)}"
         shutil.copyfile(self.folder / draft / INT8_NAME, folder / INT8_NAME)

@@ -29,7 +29,7 @@ class Recipe:
 
 
 RECIPES: Final = (Recipe(is_clipped=True), Recipe(is_clipped=False), Recipe(is_clipped=True, has_float_ends=True))
-"""In the order in which they are tried."""
+"""All are tried; which of them is published is for the proof."""
 
 
 def weighted(layers: list[FoldedLayer]) -> list[FoldedConvolution | FoldedDense]:

@@ -6,7 +6,7 @@ takes pixels may be further off than the golden check of the server allows. One 
 probabilities; it is published only if classes and accuracy stay.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
@@ -189,10 +189,16 @@ def prove(
     return Proof(scores_nk, agreements, baseline_of(scores_nk, np.sum(channel_sums, axis=0) / num_pixels))
 
 
-def accepted_draft(agreements: list[Agreement], artifact: str) -> str | None:
-    """The first draft of the artifact that every engine accepts; None where there is none."""
-    drafts = dict.fromkeys(one.draft for one in agreements if one.artifact == artifact)
-    return next((draft for draft in drafts if all(one.is_accepted for one in agreements if one.draft == draft)), None)
+def accepted_draft(agreements: list[Agreement], drafts: Iterable[str]) -> str | None:
+    """Of the drafts that every engine accepts the one closest to the trained network; None where there is none.
+
+    Closest is what disagrees on the fewest images in its worst engine, of equals what differs least.
+    """
+    found = {draft: [one for one in agreements if one.draft == draft] for draft in drafts}
+    accepted = [draft for draft, engines in found.items() if engines and all(one.is_accepted for one in engines)]
+    return min(
+        accepted, key=lambda draft: max((one.num_disagreeing, one.max_difference) for one in found[draft]), default=None
+    )
 
 
 def failures_of(proof: Proof, artifact: str) -> str:
