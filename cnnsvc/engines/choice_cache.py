@@ -25,9 +25,10 @@ CPU_INFO: Final = Path("/proc/cpuinfo")
 _log = logging.getLogger("cnnsvc.engines")
 
 
-def default_cache_dir() -> Path:
-    """The user's own, such as ~/.cache/cnnsvc."""
-    return platformdirs.user_cache_path("cnnsvc", appauthor=False)
+def default_cache_dir() -> Path | None:
+    """The user's own, such as ~/.cache/cnnsvc; None for a user without a home."""
+    path = platformdirs.user_cache_path("cnnsvc", appauthor=False)
+    return path if path.is_absolute() else None
 
 
 class ChoiceCache:
