@@ -22,8 +22,8 @@ _TIMEOUT_SECONDS: Final = 30
 _MOST_SECONDS: Final = 180
 """Of one run of a load generator, however it behaves."""
 _GRPC_METHOD: Final = "/cnnsvc.v1.Classifier/Classify"
-_SMALLEST_ANSWER_BYTES: Final = 12
-"""A gRPC frame with one named class; a failed call has none."""
+_LEAST_SHARE: Final = 0.9
+"""Of the bytes that as many right answers would have; a failed call has none, and a number's length varies."""
 
 
 class LoadError(Exception):
@@ -70,7 +70,15 @@ def grpc_load(port: int, photographs: Sequence[bytes], concurrency: int, seconds
     words = ["h2load", "--threads=1", f"--clients={concurrency}", "--max-concurrent-streams=1",
              f"--duration={round(seconds)}", f"--data={body}", "--header=content-type: application/grpc",
              "--header=te: trailers", f"--log-file={log}", f"http://127.0.0.1:{port}{_GRPC_METHOD}"]  # fmt: skip
-    return _run(words, lambda output: parse_h2load(output, log.read_text()))
+    least_bytes = _LEAST_SHARE * _answer_bytes(port, body)
+    return _run(words, lambda output: parse_h2load(output, log.read_text(), least_bytes))
+
+
+def _answer_bytes(port: int, body: Path) -> int:
+    """Of the answer to one call. Raises LoadError."""
+    words = ["h2load", "--requests=1", "--clients=1", f"--data={body}", "--header=content-type: application/grpc",
+             "--header=te: trailers", f"http://127.0.0.1:{port}{_GRPC_METHOD}"]  # fmt: skip
+    return data_bytes(_output(words))
 
 
 def stream_load(port: int, photographs: Sequence[bytes], concurrency: int, seconds: float, folder: Path) -> Load:
@@ -132,16 +140,26 @@ def parse_wrk(output: str) -> Load:
     return Load(result["requests"], result["microseconds"] / 1e6, result["p50"] / 1e3, result["p99"] / 1e3)
 
 
-def parse_h2load(output: str, log: str) -> Load:
-    """Its summary, and its log of one line a request: start, status, microseconds. Raises LoadError."""
+def data_bytes(output: str) -> int:
+    """Of all answers, from h2load's summary. Raises LoadError where there are none."""
+    data = re.search(r"\((\d+)\) data$", output, re.MULTILINE)
+    if not data or not int(data[1]):
+        raise LoadError(f"h2load got no answer: {output[-500:]}")
+    return int(data[1])
+
+
+def parse_h2load(output: str, log: str, least_bytes: float) -> Load:
+    """Its summary, and its log of one line a request: start, status, microseconds. Raises LoadError.
+
+    `least_bytes` are those of an answer: h2load does not read the trailers, where gRPC has its status, but a call that
+    failed has no bytes.
+    """
     seconds = re.search(r"^finished in ([\d.]+)(m?s),", output, re.MULTILINE)
     counts = re.search(r"(\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", output)
-    data = re.search(r"\((\d+)\) data$", output, re.MULTILINE)
-    if not seconds or not counts or not data:
+    if not seconds or not counts:
         raise LoadError(f"h2load gave no result: {output[-500:]}")
     done, succeeded, *failures = map(int, counts.groups())
-    # The status of a gRPC call is in its trailers, which h2load does not read; an answer that is there has bytes.
-    if not done or any(failures) or done != succeeded or int(data[1]) < done * _SMALLEST_ANSWER_BYTES:
+    if not done or any(failures) or done != succeeded or data_bytes(output) < done * least_bytes:
         raise LoadError(f"calls failed: {output[-500:]}")
     durations_ms = [int(line.split("\t")[2]) / 1e3 for line in log.splitlines()]
     p50, p99 = percentiles(without_omission(durations_ms))
@@ -177,13 +195,19 @@ def percentiles(durations_ms: Sequence[float]) -> tuple[float, float]:
 
 def _run(words: list[str], parse: Callable[[str], Load]) -> Load:
     before = _children_cpu_seconds()
+    output = _output(words)
+    return replace(parse(output), client_cpu_seconds=_children_cpu_seconds() - before)
+
+
+def _output(words: list[str]) -> str:
+    """Raises LoadError where the program fails."""
     try:
         run = subprocess.run(words, capture_output=True, text=True, timeout=_MOST_SECONDS, cwd=REPOSITORY)
     except subprocess.TimeoutExpired:
         raise LoadError(f"{words[0]} did not end in {_MOST_SECONDS} s") from None
     if run.returncode != 0:
         raise LoadError(f"{' '.join(words[:3])} ended with {run.returncode}: {run.stderr[-500:]}{run.stdout[-500:]}")
-    return replace(parse(run.stdout), client_cpu_seconds=_children_cpu_seconds() - before)
+    return run.stdout
 
 
 def _children_cpu_seconds() -> float:

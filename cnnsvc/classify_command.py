@@ -63,7 +63,9 @@ def _remote(server: str | None, model: str, version: int, timeout_ms: int) -> Cl
 
 def _local(bundle: Path, engine: EngineName, artifact: str | None, cache_dir: Path | None) -> Classifier:
     from cnnsvc.engines.choice_cache import default_cache_dir
-    from cnnsvc.local import LocalClassifier
+    from cnnsvc.local import NUM_THREADS, LocalClassifier
     from cnnsvc.model import ModelOptions
 
-    return LocalClassifier(bundle, ModelOptions(engine, artifact, cache_dir=cache_dir or default_cache_dir()))
+    return LocalClassifier(
+        bundle, ModelOptions(engine, artifact, num_streams=NUM_THREADS, cache_dir=cache_dir or default_cache_dir())
+    )

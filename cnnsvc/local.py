@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from cnnsvc.classification import Classification, Image, Key, Outcome, ScoredClass, read_image
+from cnnsvc.engines.threads import available_cpus
 from cnnsvc.errors import CnnsvcError
 from cnnsvc.model import ModelOptions, load_model
 from cnnsvc.ranking import check_top_k, rank
 
-_NUM_THREADS: Final = 4
+NUM_THREADS: Final = min(4, available_cpus())
 _WINDOW: Final = 64
 """Images taken and not handed back: what bounds memory."""
 
@@ -33,7 +34,7 @@ class LocalClassifier:
         self, images: Iterable[tuple[Key, Image]], top_k: int | None = None, *, in_order: bool = True
     ) -> Iterator[tuple[Key, Outcome]]:
         """One outcome an image, by the caller's key; they always come in order."""
-        with ThreadPoolExecutor(_NUM_THREADS) as threads:
+        with ThreadPoolExecutor(self._model.engine.num_streams) as threads:
             remaining = iter(images)
             pending: deque[tuple[Key, Future[Outcome]]] = deque()
             while True:

@@ -78,7 +78,7 @@ def load_model(path: Path, options: ModelOptions) -> Model:
 
 
 def _warm(choice: Choice, manifest: Manifest) -> None:
-    """One inference of every batch size: the first of each costs tens of milliseconds."""
+    """One inference of every batch size in each stream: the first of each costs tens of milliseconds."""
     shape = manifest.image
-    for batch_size in range(1, choice.batch_size + 1):
+    for batch_size in [*range(1, choice.batch_size + 1)] * choice.engine.num_streams:
         choice.engine.run(np.zeros((batch_size, shape.height, shape.width, shape.channels), np.uint8))

@@ -107,7 +107,7 @@ def _limits(settings: ServeSettings, num_cpus: int) -> PredictorLimits:
         queue_limit=settings.queue_limit,
         max_images_per_call=settings.max_images_per_call,
         request_timeout_ms=settings.request_timeout_ms,
-        num_patient=2 * settings.max_batch_size * (settings.num_streams or num_cpus),
+        num_patient=max(1, min(4 * (settings.num_streams or num_cpus), settings.queue_limit // 2)),
     )
 
 

@@ -6,6 +6,7 @@ image instead of its pixels, and a stream goes on without waiting for the event 
 
 import asyncio
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from cnnsvc.engines.base import Engine, Scores
 from cnnsvc.errors import CnnsvcError, LateError
 from cnnsvc.pixels import Pixels
 from service.batch_policy import batch_share
+
+_log = logging.getLogger("cnnsvc.batcher")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +37,16 @@ class Inference:
         return self.decode_seconds + self.queue_seconds + self.inference_seconds
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Waiting:
     image_bytes: bytes
+    """Empty once it is answered or its caller is gone: what waits in vain must not keep memory."""
     deadline: float
     queued_at: float
     answer: asyncio.Future[Inference]
+
+    def forget(self, answer: asyncio.Future[Inference]) -> None:
+        self.image_bytes = b""
 
 
 _Outcome = tuple[_Waiting, Inference | Exception]
@@ -82,7 +89,9 @@ class Batcher:
         Cancelled before a stream takes it, it costs nothing.
         """
         answer: asyncio.Future[Inference] = self._loop.create_future()
-        self._queue.put(_Waiting(image_bytes, deadline, self._clock(), answer))
+        waiting = _Waiting(image_bytes, deadline, self._clock(), answer)
+        answer.add_done_callback(waiting.forget)
+        self._queue.put(waiting)
         return answer
 
     def close(self) -> None:
@@ -104,9 +113,14 @@ class Batcher:
         if first is None:
             return False
         batch = [first, *self._take_more(batch_share(self.num_queued, len(self._threads), self._batch_size))]
-        outcomes = self._answer(batch)
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(_deliver, outcomes)
+        try:
+            outcomes = self._answer(batch)
+        except Exception as error:  # a stream never ends before its time, and nobody waits in vain
+            _log.exception("a stream failed")
+            outcomes = [(waiting, error) for waiting in batch]
+        if outcomes:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(_deliver, outcomes)
         return True
 
     def _take_more(self, num_images: int) -> Iterator[_Waiting]:

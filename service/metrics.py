@@ -191,7 +191,7 @@ class Metrics:
             [*model, "class"],
             registry=self._registry,
         )
-        self._queue_depth = self._gauge("cnnsvc_queue_depth", "Decoded images that wait for an engine.", *model)
+        self._queue_depth = self._gauge("cnnsvc_queue_depth", "Images that wait for a stream.", *model)
         self._load_duration = self._histogram(
             "cnnsvc_model_load_duration_seconds",
             "Time to verify, load, prove and warm a version of a model; outcome is loaded or refused.",

@@ -12,9 +12,9 @@ MAX_STARTS: Final = 3
 """Of a worker that says nothing, such as one that is killed, before any worker has served."""
 
 
-def num_short_lives(before: int, life_seconds: float) -> int:
-    """Short lives of a worker in a row, after one more life; one long life clears them."""
-    return before + 1 if life_seconds < SHORT_LIFE_SECONDS else 0
+def num_short_lives(before: int, life_seconds: float, *, has_served: bool) -> int:
+    """Short lives of a worker in a row, after one more life; a long one in which it served clears them."""
+    return 0 if has_served and life_seconds >= SHORT_LIFE_SECONDS else before + 1
 
 
 def restart_delay_seconds(num_short_lives: int) -> float:

@@ -59,7 +59,7 @@ class _Supervisor:
                 if life.status and not life.failed:
                     _log.error("worker %d did not end in order: %s", index, life, extra={"worker": index})
                 return
-            num_short = num_short_lives(num_short, life.seconds)
+            num_short = num_short_lives(num_short, life.seconds, has_served=life.has_served)
             if gives_up(num_short, is_reason_known=life.failed is not None, has_any_served=bool(self._have_served)):
                 self._error = error_of(life.failed) if life.failed else _unexplained(index, num_short, life)
                 self._stop()
@@ -77,7 +77,7 @@ class _Supervisor:
             worker = await WorkerProcess.start(index, self._settings, self._folder, is_replacement=is_replacement)
         except OSError as error:  # no memory, no process left
             _log.error("worker %d cannot be started: %s", index, error, extra={"worker": index})
-            return Life(0.0, None, 1)
+            return Life(0.0, None, False, 1)
         self._workers[index] = worker
         if self._stopping.is_set():
             worker.stop()

@@ -24,6 +24,7 @@ class Life:
     seconds: float
     failed: Failed | None
     """Why it could not serve, in its own words."""
+    has_served: bool
     status: int
     """As subprocess has it: minus the number of the signal that ended it."""
 
@@ -62,17 +63,18 @@ class WorkerProcess:
 
     async def until_end(self, on_serving: Callable[[float], None]) -> Life:
         """Calls `on_serving` with the seconds that the start took."""
-        failed = None
+        failed, has_served = None, False
         # A line without its end is of a worker that was killed.
         while (line := await self._reader.readline()).endswith(b"\n"):
             message = decode_message(line)
             if isinstance(message, Serving):
+                has_served = True
                 on_serving(time.monotonic() - self._started)
             else:
                 failed = message
         status = await self._process.wait()
         self._writer.close()
-        return Life(time.monotonic() - self._started, failed, status)
+        return Life(time.monotonic() - self._started, failed, has_served, status)
 
     def stop(self) -> None:
         """It answers what it has taken in, and ends."""

@@ -161,7 +161,7 @@ def _fit(
 
 
 def _spread(images_nhwc: NDArray[np.uint8], num_images: int) -> NDArray[np.uint8]:
-    """At most so many of the images, evenly spread, so that every class is among them."""
+    """At most so many of the images, evenly spread over the split, which is in no order of classes."""
     places = np.linspace(0, len(images_nhwc) - 1, min(len(images_nhwc), num_images)).round().astype(int)
     spread: NDArray[np.uint8] = images_nhwc[places]
     return spread

@@ -19,7 +19,7 @@ from cnnsvc.engines.base import Engine, EngineName, Images
 from cnnsvc.engines.choice_cache import ChoiceCache
 from cnnsvc.engines.golden import check_golden, golden_images
 from cnnsvc.engines.load import ENGINES, load_engine, runnable_artifacts
-from cnnsvc.errors import BundleError, CnnsvcError
+from cnnsvc.errors import BundleError, CnnsvcError, UnsupportedError
 
 _NUM_ROUNDS: Final = 3
 _ROUND_SECONDS: Final = 0.04
@@ -69,7 +69,7 @@ class Asked:
 @dataclass(frozen=True)
 class Choice:
     engine: Engine
-    """Proven, with its number of streams set."""
+    """Proven."""
     batch_size: int
     """Images an inference at best."""
     trials: list[Trial]
@@ -81,13 +81,15 @@ def choose_engine(bundle: Bundle, asked: Asked, cache: ChoiceCache | None = None
     Raises BundleError where the bundle has nothing to run or the golden answers do not come out, UnsupportedError for
     an engine that is not installed, EngineError.
     """
-    key = cache.key(bundle, asked) if cache else ""
-    if cache and (trials := cache.read(key, list[Trial])) and (choice := _remembered(bundle, asked, trials)):
-        return choice
-    choice = _tried(bundle, asked)
-    if cache:
+    if cache is None:
+        return _tried(bundle, asked)
+    key = cache.key(bundle, asked)
+    with cache.locked(key):  # of several workers that start at once one times, undisturbed, and the others read
+        if (trials := cache.read(key, list[Trial])) and (choice := _remembered(bundle, asked, trials)):
+            return choice
+        choice = _tried(bundle, asked)
         cache.write(key, choice.trials)
-    return choice
+        return choice
 
 
 def images_per_second(
@@ -131,11 +133,10 @@ def _remembered(bundle: Bundle, asked: Asked, trials: list[Trial]) -> Choice | N
     if chosen is None:
         return None
     try:
-        engine = _proven(bundle, chosen.engine, chosen.artifact, asked.num_streams)
+        engine = _proven(bundle, chosen.engine, chosen.artifact, chosen.num_streams)
     except CnnsvcError as error:
         _log.warning("the engine remembered for %s is tried anew: %s", bundle.path, error)
         return None
-    engine.num_streams = chosen.num_streams
     return Choice(engine, chosen.batch_size, trials)
 
 
@@ -161,8 +162,10 @@ def _tried(bundle: Bundle, asked: Asked) -> Choice:
         if engine is not None:
             engine.close()
     if best is None or fastest is None:
-        raise errors[0]
-    best.num_streams = fastest.num_streams
+        raise next((error for error in errors if not isinstance(error, UnsupportedError)), errors[0])
+    if fastest.num_streams < asked.num_streams:  # opened anew, without what the other streams need
+        best.close()
+        best = _proven(bundle, fastest.engine, fastest.artifact, fastest.num_streams)
     marked = [msgspec.structs.replace(trial, is_chosen=trial is fastest) for trial in trials]
     return Choice(best, fastest.batch_size, marked)
 

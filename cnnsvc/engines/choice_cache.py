@@ -1,10 +1,13 @@
 """What was chosen for a bundle on this kind of CPU, one small file each, so that the next start need not time again."""
 
+import contextlib
+import fcntl
 import hashlib
 import importlib.metadata
 import logging
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import platformdirs
@@ -12,12 +15,9 @@ import platformdirs
 from cnnsvc.bundle import Bundle, write_atomically
 from cnnsvc.manifest import MANIFEST_NAME
 
-if TYPE_CHECKING:
-    from cnnsvc.engines.choice import Asked
-
 T = TypeVar("T")
 
-_RUNTIMES: Final = ("openvino", "onnxruntime", "onnxruntime-gpu")
+_PROGRAMS: Final = ("cnnsvc", "openvino", "onnxruntime", "onnxruntime-gpu")
 _CPU_FIELDS: Final = ("vendor_id", "cpu family", "model", "model name", "stepping", "flags", "Features", "CPU part")
 """Of the first processor in /proc/cpuinfo, x86 and Arm."""
 CPU_INFO: Final = Path("/proc/cpuinfo")
@@ -37,11 +37,21 @@ class ChoiceCache:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def key(self, bundle: Bundle, asked: "Asked") -> str:
-        """Everything on which the choice depends: bundle, CPU, runtimes, what was asked."""
+    def key(self, bundle: Bundle, asked: object) -> str:
+        """Everything on which the choice depends: bundle, CPU, this program, runtimes, what was asked."""
         facts = [(bundle.path / MANIFEST_NAME).read_bytes(), cpu_description().encode(), repr(asked).encode()]
-        facts += [f"{runtime} {_version(runtime)}".encode() for runtime in _RUNTIMES]
+        facts += [f"{program} {_version(program)}".encode() for program in _PROGRAMS]
         return hashlib.sha256(b"\0".join(facts)).hexdigest()
+
+    @contextlib.contextmanager
+    def locked(self, key: str) -> Iterator[None]:
+        """Waits until no other process chooses for this key; where nothing can be written nobody waits."""
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError):
+                self._folder.mkdir(parents=True, exist_ok=True)
+                file = stack.enter_context(self._file(key).with_suffix(".lock").open("w"))
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def read(self, key: str, kind: type[T]) -> T | None:
         """None where nothing is remembered, or nothing that can be understood."""

@@ -62,10 +62,11 @@ def check_golden(bundle: Bundle, engine: Engine) -> None:
     tolerance = TOLERANCES.get(manifest.artifacts[artifact].precision, DEFAULT_TOLERANCE)
     if wrong := disagreements(expected, found, tolerance):
         first = wrong[0]
+        worst = int(np.abs(found[first] - expected[first]).argmax())
         raise BundleError(
-            f"{engine.name} answers {len(wrong)} of {len(golden.images)} golden images of {bundle.path}/{artifact}"
-            f" wrong; {golden.images[first]}: {found[first].tolist()}, expected {expected[first].tolist()}"
-            f" within {tolerance}"
+            f"{engine.name} answers {len(wrong)} of {len(golden.images)} golden images wrong with {artifact};"
+            f" {golden.images[first]}: {found[first, worst]:.4g} for {manifest.class_names[worst]}, expected"
+            f" {expected[first, worst]:.4g} within {tolerance}"
         )
 
 

@@ -94,9 +94,10 @@ class Record:
         starts, ends = np.array(self._starts), np.array(self._ends)
         counts = (starts >= window.begins) & (starts < window.ends)
         latencies_ms = np.sort((ends - starts)[counts]) * 1000
-        seconds = _seconds(ends[counts], plan, window)
+        failed = [failure for start, failure in self._failures if window.begins <= start < window.ends]
+        seconds = _seconds(ends[counts], len(failed), plan, window)
         num_came = np.count_nonzero((ends >= window.begins) & (ends <= window.begins + seconds))
-        failures = _count(failure for start, failure in self._failures if window.begins <= start < window.ends)
+        failures = _count(failed)
         cpu_share = self.cpu_seconds / self.wall_seconds if self.wall_seconds else 0.0
         has_answers = len(latencies_ms) > 0
         return Measurement(
@@ -130,9 +131,9 @@ def _latencies(sorted_ms: Floats) -> Latencies:
     return Latencies(*(round(value, 3) for value in percentiles(sorted_ms, (50, 90, 99, 99.9, 100))))
 
 
-def _seconds(ends: Floats, plan: Plan, window: Window) -> float:
+def _seconds(ends: Floats, num_failed: int, plan: Plan, window: Window) -> float:
     """The duration; up to the last answer where all were sent before it was over, or none came until then."""
-    if len(ends) and (len(ends) == plan.max_requests or ends.min() > window.ends):
+    if len(ends) and (len(ends) + num_failed == plan.max_requests or ends.min() > window.ends):
         return float(ends.max()) - window.begins
     return plan.duration_seconds
 

@@ -123,8 +123,7 @@ class OpenLoop:
 
     def _keep_time(self) -> None:
         for start in start_times(self._plan, self._window):
-            wait = start - self._clock()
-            if wait > 0 and self._is_closed.wait(wait):
+            if self._is_closed.wait(max(0.0, start - self._clock())):
                 return
             self._loop.call_soon_threadsafe(self._due.put_nowait, start)
         self._loop.call_soon_threadsafe(self._due.put_nowait, None)

@@ -149,14 +149,54 @@ async def test_closing_answers_what_is_queued() -> None:
 
 
 async def test_an_idle_stream_keeps_no_image() -> None:
-    """What was answered is freed: neither its bytes nor an error's traceback stay with the thread."""
+    """What was answered is freed, and so is what was refused by the decoder."""
     engine = GatedEngine()
     engine.gate.set()
+
+    def refuse_nines(image_bytes: bytes) -> Pixels:
+        return decode(b"" if image_bytes[0] == 9 else image_bytes)
+
+    batcher = Batcher(refuse_nines, engine)
+    good, bad = bytes([7]) * 1000, bytes([9]) * 1000
+    before = sys.getrefcount(good), sys.getrefcount(bad)
+    await batcher.submit(good, FAR)
+    with pytest.raises(ImageError):
+        await batcher.submit(bad, FAR)
+    await until(lambda: (sys.getrefcount(good), sys.getrefcount(bad)) == before)
+    batcher.close()
+
+
+async def test_what_waits_in_vain_keeps_no_image() -> None:
+    """The bytes of an image whose caller has gone are freed at once, not when a stream comes to it."""
+    engine = GatedEngine()
     batcher = Batcher(decode, engine)
+    running = batcher.submit(image(1), FAR)
+    await until(lambda: engine.batch_sizes == [1])
     data = bytes([7]) * 1000
     before = sys.getrefcount(data)
-    await batcher.submit(data, FAR)
+    abandoned = batcher.submit(data, FAR)
+    abandoned.cancel()
     await until(lambda: sys.getrefcount(data) == before)
+    assert batcher.num_queued == 1
+    engine.gate.set()
+    await running
+    batcher.close()
+
+
+async def test_a_stream_outlives_what_nobody_expected(caplog: pytest.LogCaptureFixture) -> None:
+    """A fault outside of decoder and engine fails its batch and is logged; the same stream answers the next image."""
+    engine, faults = GatedEngine(), [RuntimeError("fault")]
+    engine.gate.set()
+
+    def observe(num_images: int) -> None:
+        if faults:
+            raise faults.pop()
+
+    batcher = Batcher(decode, engine, observe_batch_size=observe)
+    with pytest.raises(RuntimeError, match="fault"):
+        await batcher.submit(image(1), FAR)
+    assert (await batcher.submit(image(2), FAR)).scores_k[0] == 2
+    assert "a stream failed" in caplog.text
     batcher.close()
 
 

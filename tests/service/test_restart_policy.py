@@ -14,16 +14,16 @@ from service.restart_policy import (
 
 def test_the_first_ends_cost_no_delay() -> None:
     """A worker that is killed once or twice, however early or late, is started again at once."""
-    assert restart_delay_seconds(num_short_lives(0, SHORT_LIFE_SECONDS + 1)) == 0
-    assert restart_delay_seconds(num_short_lives(0, 0.0)) == 0
-    assert restart_delay_seconds(num_short_lives(1, 0.0)) == 0
+    assert restart_delay_seconds(num_short_lives(0, SHORT_LIFE_SECONDS + 1, has_served=True)) == 0
+    assert restart_delay_seconds(num_short_lives(0, 0.0, has_served=True)) == 0
+    assert restart_delay_seconds(num_short_lives(1, 0.0, has_served=True)) == 0
 
 
 def test_short_lives_in_a_row_are_slowed_down() -> None:
     """The delay doubles from a second to its bound, and stays there for good."""
     delays, count = [], 0
     for _ in range(9):
-        count = num_short_lives(count, 0.5)
+        count = num_short_lives(count, 0.5, has_served=False)
         delays.append(restart_delay_seconds(count))
     assert delays == [0, 0, 1, 2, 4, 8, 16, 30, 30]
     assert restart_delay_seconds(10**9) == LONGEST_DELAY_SECONDS
@@ -31,7 +31,8 @@ def test_short_lives_in_a_row_are_slowed_down() -> None:
 
 def test_a_long_life_clears_the_short_ones() -> None:
     """A worker that ran well for a while is as good as new."""
-    assert num_short_lives(7, SHORT_LIFE_SECONDS) == 0
+    assert num_short_lives(7, SHORT_LIFE_SECONDS, has_served=True) == 0
+    assert num_short_lives(7, SHORT_LIFE_SECONDS, has_served=False) == 8
 
 
 @pytest.mark.parametrize("is_reason_known", [True, False])

@@ -17,7 +17,7 @@ from cnnsvc.engines.base import Engine, Images, Scores
 from cnnsvc.engines.golden import DEFAULT_TOLERANCE, TOLERANCES, disagreements, write_golden
 from cnnsvc.engines.load import BFLOAT16, open_engine
 from cnnsvc.engines.openvino import has_bfloat16
-from cnnsvc.errors import ExportError, ImageError
+from cnnsvc.errors import EngineError, ExportError, ImageError
 from cnnsvc.manifest import MANIFEST_FORMAT, Manifest, Network
 from cnnsvc.pixels import PIXELS_VERSION
 from training.evaluate import predict_batch_size
@@ -29,6 +29,7 @@ from training.export.parity import (
     BATCH_SIZE,
     OTHER_DECODER,
     ROUNDED,
+    Agreement,
     Candidate,
     Proof,
     accepted_draft,
@@ -67,6 +68,8 @@ def export_bundle(trained: Trained, models_dir: Path, *, on_step: Callable[[str]
             candidates = [*exact, *drafts.candidates]
             on_step(f"proving {len(candidates)} exports on {len(trained.validation.labels)} validation images")
             proof = _prove(trained, candidates)
+            examples = choose_examples(trained.validation, trained.class_names, trained.image)
+            answers = _answer_all(candidates, proof.agreements, examples)
             draft, int8 = drafts.publish(proof, folder)
             if failures := failures_of(proof, _BFLOAT16_NAME):
                 on_step(f"{_BFLOAT16_NAME} will not be served: {failures}")
@@ -76,8 +79,8 @@ def export_bundle(trained: Trained, models_dir: Path, *, on_step: Callable[[str]
             for warning in warnings_of(proof.agreements):
                 on_step(f"warning: {warning}")
             on_step("recording golden answers")
-            kept = {(one.artifact, one.draft) for one in proof.agreements}
-            _write_answers(folder, trained, [one for one in candidates if (one.artifact, one.draft) in kept])
+            kept = dict.fromkeys((one.artifact, one.draft) for one in proof.agreements)
+            _write_answers(folder, trained, examples, {one[0]: answers[one] for one in kept if one in answers})
         on_step("writing the report")
         export = {"agreements": [asdict(agreement) for agreement in proof.agreements]}
         write_report(folder, trained, proof.scores_nk, export)
@@ -142,14 +145,31 @@ def _predict(network: keras.Model, images_nhwc: Images) -> Scores:
     return scores.astype(np.float32, copy=False)
 
 
-def _write_answers(folder: Path, trained: Trained, candidates: list[Candidate]) -> None:
-    """Writes golden/ and the warm-up file, from what each artifact answers to the examples."""
-    examples = choose_examples(trained.validation, trained.class_names, trained.image)
-    answers: dict[str, Scores] = {}
-    for candidate in candidates:
-        with contextlib.suppress(ImageError):  # a file that TensorFlow cannot decode has no answer to record
+def _answer_all(
+    candidates: list[Candidate], agreements: list[Agreement], examples: Examples
+) -> dict[tuple[str, str], Scores]:
+    """By artifact and draft what it answers to the examples, as its first engine does.
+
+    An engine that would not load the bundle for what another one answered fails the export, or its draft.
+    """
+    answers: dict[tuple[str, str], Scores] = {}
+    for candidate, agreement in zip(candidates, agreements, strict=True):
+        if agreement.failure:
+            continue
+        try:
             found = _answers(candidate, examples)
-            _check_answers(candidate, answers.setdefault(candidate.artifact, found), found)
+            _check_answers(candidate, answers.setdefault((candidate.artifact, candidate.draft), found), found)
+        except ImageError:
+            pass  # a file that TensorFlow cannot decode has no answer to record
+        except (ExportError, EngineError) as error:
+            if not candidate.draft:
+                raise
+            agreement.failure = str(error)
+    return answers
+
+
+def _write_answers(folder: Path, trained: Trained, examples: Examples, answers: dict[str, Scores]) -> None:
+    """Writes golden/ and the warm-up file, from what each artifact answers to the examples."""
     write_golden(folder, list(zip(examples.names, examples.files, strict=True)), answers)
     write_warmup(folder, _warmup_records(trained, examples, answers))
 

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from cnnsvc.engines.load import open_engine
-from cnnsvc.errors import ExportError
+from cnnsvc.errors import CnnsvcError
 from training.evaluate import predict_batch_size
 from training.export.calibration import calibrate
 from training.export.folding import fold
@@ -44,18 +46,17 @@ def written_drafts(trained: Trained, metadata: dict[str, str], engines: tuple[st
     """Every recipe's file, loaded into these engines; the files and the engines go with the context."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cnnsvc-int8-")))
+        candidates, reason = [], ""
         try:
             _write(trained, metadata, folder)
-        except ExportError as error:
-            yield Drafts(folder, [], str(error))
-            return
-        candidates = []
-        for recipe in RECIPES:
-            for name in engines:
-                engine = open_engine(name, folder / str(recipe) / INT8_NAME, num_threads=1)
-                stack.callback(engine.close)
-                candidates.append(Candidate(INT8_NAME, name, "pixels", engine.run, "int8", ROUNDED, str(recipe)))
-        yield Drafts(folder, candidates)
+            for recipe in RECIPES:
+                for name in engines:
+                    engine = open_engine(name, folder / str(recipe) / INT8_NAME, num_threads=1)
+                    stack.callback(engine.close)
+                    candidates.append(Candidate(INT8_NAME, name, "pixels", engine.run, "int8", ROUNDED, str(recipe)))
+        except (CnnsvcError, np.linalg.LinAlgError, MemoryError) as error:  # what is only for speed costs no training
+            candidates, reason = [], str(error) or type(error).__name__
+        yield Drafts(folder, candidates, reason)
 
 
 def _write(trained: Trained, metadata: dict[str, str], folder: Path) -> None:

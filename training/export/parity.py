@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cnnsvc.engines.base import Images, Scores
 from cnnsvc.engines.golden import TOLERANCES
-from cnnsvc.errors import ExportError, ImageError
+from cnnsvc.errors import EngineError, ExportError, ImageError
 from cnnsvc.manifest import Artifact, Baseline
 from training.originals import read_again
 from training.trained import Labelled
@@ -42,7 +42,7 @@ EXACT: Final = Limits(per_mille=1, difference=TOLERANCES["float32"])
 OTHER_DECODER: Final = Limits(per_mille=30, difference=1.0, least_images=1)
 """Files are decoded by others than ours; of fewer than 34 images a single one says nothing about 3 %."""
 ROUNDED: Final = Limits(per_mille=10, difference=1.0, fall=0.005)
-"""For speed: what is served rounds its numbers to eight bits."""
+"""For speed: what is served rounds its numbers, to eight bits or to bfloat16."""
 
 _NUM_CONFIDENCE_BINS: Final = 10
 
@@ -86,6 +86,8 @@ class Agreement:
     num_lost: int = 0
     """Files that are gone, or others by now than the ones that were decoded: not among the images."""
     max_difference: float = 0.0
+    failure: str = ""
+    """Why a draft is out whatever its figures: it could not run, or the engines' golden answers differ."""
 
     def add(self, expected_nk: Scores, found_nk: Scores, labels: NDArray[np.int32]) -> None:
         """Counts a batch: float32 (N, K) scores of the trained network and of the candidate, int32 (N,) labels."""
@@ -119,7 +121,8 @@ class Agreement:
     def is_accepted(self) -> bool:
         """Infinite is the difference of scores that are no numbers."""
         return (
-            self.num_disagreeing <= self.num_allowed
+            not self.failure
+            and self.num_disagreeing <= self.num_allowed
             and self.max_difference <= self.limits.difference
             and self.accuracy_change >= -self.limits.fall
         )
@@ -136,6 +139,7 @@ class Agreement:
             f"accuracy {100 * self.accuracy_change:+.2f} points (allowed {-100 * fall:g})" if fall < 1 else "",
             f"{self.num_undecodable} not decodable" if self.num_undecodable else "",
             f"{self.num_lost} gone or changed" if self.num_lost else "",
+            self.failure,
         ]
         return ", ".join(part for part in parts if part)
 
@@ -177,8 +181,10 @@ def prove(
             raise ExportError(f"the trained network gives scores that are not finite on {validation.files[rows][0]}")
         files = [read_again(validation, start + row) for row in range(len(images_nhwc))]
         for candidate, agreement in zip(candidates, agreements, strict=True):
+            if agreement.failure:
+                continue
             if candidate.takes == "pixels":
-                agreement.add(expected_nk, candidate.run(images_nhwc), validation.labels[rows])
+                _add_pixels(agreement, candidate, images_nhwc, expected_nk, validation.labels[rows])
             else:
                 _add_originals(agreement, candidate, files, expected_nk, validation.labels[rows])
         batches.append(expected_nk)
@@ -253,6 +259,20 @@ def _agreement(candidate: Candidate) -> Agreement:
     return Agreement(
         candidate.artifact, candidate.engine, candidate.takes, candidate.precision, candidate.limits, candidate.draft
     )
+
+
+def _add_pixels(
+    agreement: Agreement, candidate: Candidate, images_nhwc: Images, expected_nk: Scores, labels: NDArray[np.int32]
+) -> None:
+    """A draft that fails is out; no training is lost for it."""
+    try:
+        found_nk = candidate.run(images_nhwc)
+    except EngineError as error:
+        if not candidate.draft:
+            raise
+        agreement.failure = str(error)
+        return
+    agreement.add(expected_nk, found_nk, labels)
 
 
 def _add_originals(

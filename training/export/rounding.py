@@ -40,9 +40,10 @@ def round_weights_together(
     Source: Frantar et al. 2022, GPTQ, https://arxiv.org/abs/2210.17323.
     """
     covariance_kk = moments.covariance_kk
-    damped = covariance_kk + np.eye(len(covariance_kk)) * (
-        _DAMPING * np.trace(covariance_kk) / len(covariance_kk) + 1e-12
-    )
+    # Of inputs that never vary rounding leaves variances a little below 0.
+    mean_variance = max(0.0, np.trace(covariance_kk) / len(covariance_kk))
+    least = 1e-9 * (1 + float((moments.mean_k**2).mean()))
+    damped = covariance_kk + np.eye(len(covariance_kk)) * (_DAMPING * mean_variance + least)
     factors_kk = np.linalg.cholesky(np.linalg.inv(damped)).T
     remaining_ok = weights_ok.astype(np.float64)
     rounded_ok = np.empty(weights_ok.shape, np.int8)

@@ -74,7 +74,7 @@ def test_the_tolerance_of_float_artifacts(bundle: Bundle, shift: float, is_right
     if is_right:
         check_golden(bundle, engine)
     else:
-        with pytest.raises(BundleError, match=r"2 of 2 golden images .*0\.png.* within 0\.001"):
+        with pytest.raises(BundleError, match=r"2 of 2 golden images wrong with model\.onnx; 0\.png: .* within 0\.001"):
             check_golden(bundle, engine)
 
 

@@ -43,6 +43,16 @@ def test_a_load_that_is_over_early_is_measured_up_to_its_last_answer() -> None:
     assert (found.seconds, found.images_per_second) == (4, 1)
 
 
+def test_failures_count_for_being_over_early() -> None:
+    """A load of --max-requests of which one failed was sent as soon as one of which none did."""
+    record = Record()
+    record.add(10, 11, _ANSWER)
+    record.add(11, 12, Failure("400", "invalid", "bad"))
+    record.add(12, 14, _ANSWER)
+    found = record.measurement(Plan(1, duration_seconds=10, max_requests=3), _WINDOW)
+    assert (found.seconds, found.images_per_second) == (4, 0.5)
+
+
 def test_answers_that_all_come_too_late_still_make_a_rate() -> None:
     """Where a request takes longer than the duration, its time is that until the answers."""
     record = Record()

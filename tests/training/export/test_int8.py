@@ -12,6 +12,7 @@ import pytest
 from cnnsvc.bundle import open_bundle
 from cnnsvc.engines.golden import check_golden
 from cnnsvc.engines.load import load_engine, open_engine
+from cnnsvc.errors import EngineError
 from cnnsvc.manifest import ImageShape
 from tests.training.export.conftest import Exported
 from tests.training.export.test_folding import EVERY_SIGN, network_with_history
@@ -161,3 +162,29 @@ def test_bfloat16_is_proven_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert any(step.startswith("model.onnx@bfloat16 will not be served: ") for step in steps) != is_right
     if is_right:
         assert manifest.artifacts["model.onnx@bfloat16"].precision == "bfloat16"
+
+
+@pytest.mark.parametrize("fault", ["differs", "fails"])
+def test_a_draft_costs_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    """Drafts that an engine cannot run, or about whose golden answers engines differ, are left out with the reason."""
+    from tests.fakes import FunctionEngine
+    from tests.training.export.networks import finished_training
+    from training.export import drafts
+    from training.export.bundle import export_bundle
+
+    def opened(name: str, path: Path, *, num_threads: int) -> Any:
+        engine = open_engine(name, path, num_threads=num_threads)
+
+        def run(images: Any) -> Any:
+            if fault == "fails":
+                raise EngineError("out of memory")
+            scores = engine.run(images)
+            return scores + np.array([[0.06, -0.06, 0]], np.float32)
+
+        return FunctionEngine(run) if name == "onnxruntime" else engine
+
+    monkeypatch.setattr(drafts, "open_engine", opened)
+    trained = finished_training(tmp_path / "images", images_per_class=2)
+    manifest = open_bundle(export_bundle(trained, tmp_path / "models", on_step=lambda _: None)).manifest
+    assert "model.int8.onnx" not in manifest.artifacts
+    assert {"differs": "golden images unlike", "fails": "out of memory"}[fault] in manifest.training["int8"]

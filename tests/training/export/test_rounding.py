@@ -54,6 +54,16 @@ def test_together_with_inputs_that_never_vary() -> None:
     assert np.abs(rounded[:, 1::2]).max() > 0
 
 
+def test_together_with_inputs_that_are_constant() -> None:
+    """Inputs that are always the same, whose variances rounding leaves a little below 0, do no harm either."""
+    constant = np.full(27, 7.3)
+    covariance = np.full((27, 27), -1e-13)
+    weights = np.random.default_rng(1).normal(0, 1, (4, 27)).astype(np.float32)
+    scales = weight_scales(weights)
+    rounded, shift = round_weights_together(weights, scales, Moments(constant, covariance))
+    np.testing.assert_allclose((rounded * scales[:, None]) @ constant + shift, weights @ constant, rtol=1e-4)
+
+
 def test_activations_in_full_range() -> None:
     """The highest value seen is the highest step; an input that is always zero has a step all the same."""
     assert activation_scale(LayerInput(51.0, np.ones(3, np.float32), None), is_clipped=False) == pytest.approx(0.2)
