@@ -88,7 +88,8 @@ def _conditions(result: Result) -> str:
 
 def _costs(result: Result) -> str:
     return f"""CPU at {MAIN_CONCURRENCY} at once, of the server's whole process tree and of the load generator.
-Cold start: from the start of the process to the first right answer. Memory: resident set of the tree, shared pages
+Cold start: from the start of the process to the first right answer; cnnsvc remembers from the first round on which
+engine it chose. Memory: resident set of the tree, shared pages
 counted once, after {result.num_memory_requests:,} photographs of 180×180, and after the large ones. Installed: the
 whole environment, byte-code included; TensorFlow is tensorflow-cpu."""
 

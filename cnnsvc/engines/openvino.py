@@ -73,7 +73,8 @@ class OpenvinoEngine:
             raise EngineError("the engine is closed")
         request = free.get()
         try:
-            return np.concatenate([_run_one(request, image_hwc) for image_hwc in images_nhwc])
+            rows = [_run_one(request, image_hwc) for image_hwc in images_nhwc]
+            return rows[0] if len(rows) == 1 else np.concatenate(rows)
         except Exception as error:  # the runtime documents no exception types
             raise EngineError(f"openvino failed on {self.artifact} with {images_nhwc.shape}: {error}") from error
         finally:
