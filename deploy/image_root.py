@@ -64,7 +64,9 @@ def copy_root(source: Path, target: Path) -> None:
 def lend_network(root: Root) -> dict[str, str]:
     """Gives a root this machine's name resolution, certificates and pip settings: variables for its commands."""
     variables = {name: value for name, value in os.environ.items() if _SETTINGS.fullmatch(name)}
-    files = ["/etc/resolv.conf", "/etc/hosts", "/etc/pip.conf", "/etc/xdg/pip/pip.conf", *variables.values()]
+    # Beside pip.conf may lie what it names, such as constraints.
+    pip_files = map(str, Path("/etc/xdg/pip").glob("*"))
+    files = ["/etc/resolv.conf", "/etc/hosts", "/etc/pip.conf", *pip_files, *variables.values()]
     for file in {Path(name) for name in files if name.startswith("/") and Path(name).is_file()}:
         _copy(file, root.path / str(file).lstrip("/"))
     for file in (Path.home() / ".config/pip/pip.conf", Path.home() / ".pip/pip.conf"):

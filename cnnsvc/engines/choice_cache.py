@@ -26,8 +26,11 @@ _log = logging.getLogger("cnnsvc.engines")
 
 
 def default_cache_dir() -> Path | None:
-    """The user's own, such as ~/.cache/cnnsvc; None for a user without a home."""
-    path = platformdirs.user_cache_path("cnnsvc", appauthor=False)
+    """The user's own, such as ~/.cache/cnnsvc; None for a user without a home, as in a container."""
+    try:
+        path = platformdirs.user_cache_path("cnnsvc", appauthor=False)
+    except RuntimeError:
+        return None
     return path if path.is_absolute() else None
 
 

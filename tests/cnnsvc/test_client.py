@@ -45,6 +45,7 @@ from tests.cnnsvc.driven_client import DrivenClient
 from tests.cnnsvc.scripted_server import RESULT, Requests, ScriptedServer, answer_all, scripted
 from tests.e2e.server import Server, serving
 from tests.encoded import encode
+from tests.service.frontends.http_door import until
 
 MakeClient = type[Client] | type[DrivenClient]
 
@@ -448,7 +449,7 @@ async def test_a_cancelled_task_cancels_its_stream(script: ScriptedServer) -> No
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading
-        assert asyncio.all_tasks() == before
+        await until(lambda: asyncio.all_tasks() == before)
         script.stream = answer_all
         [(_, outcome)] = [pair async for pair in client.classify_stream([("next", b"x")])]
         assert isinstance(outcome, Classification)

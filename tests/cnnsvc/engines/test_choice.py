@@ -1,5 +1,6 @@
 """The choice of an engine by measurement, and what is remembered of it."""
 
+import pwd
 import sys
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from cnnsvc.bundle import Bundle, open_bundle
 from cnnsvc.engines import choice
 from cnnsvc.engines.base import Engine, Images, Scores
 from cnnsvc.engines.choice import Asked, Trial, choose_engine, images_per_second
-from cnnsvc.engines.choice_cache import ChoiceCache, cpu_description
+from cnnsvc.engines.choice_cache import ChoiceCache, cpu_description, default_cache_dir
 from cnnsvc.engines.load import load_engine
 from cnnsvc.errors import BundleError, EngineError, UnsupportedError
 from tests.bundles import manifest_of, write_bundle
@@ -189,6 +190,16 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, bundle: Bundle) -> None
     (tmp_path / "file").write_text("")
     cache = ChoiceCache(tmp_path / "file" / "cache")
     assert choose_engine(bundle, Asked(engine="openvino"), cache).engine.name == "openvino"
+
+
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs as a number: nothing is remembered, and nothing fails."""
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert default_cache_dir() == Path("/home/somebody/.cache/cnnsvc")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    assert default_cache_dir() is None
 
 
 def test_the_cpu_is_described(tmp_path: Path) -> None:
