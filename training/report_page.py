@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from cnnsvc.manifest import Manifest
 from training import report_charts
 from training.evaluate import class_qualities, confusion_matrix
-from training.export.parity import NEAR_TIE, Proof
+from training.export.agreement import NEAR_TIE
+from training.export.parity import Proof
 from training.report import REPORT_DIR
 from training.report_charts import curve_chart, thinned
 from training.report_findings import SMALL_GAP, WIDE_GAP, class_data, fitness_of, frequent_confusions, settings_of

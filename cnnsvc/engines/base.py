@@ -1,6 +1,6 @@
 """What every inference engine offers, and the checks they share."""
 
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,10 @@ Scores = NDArray[np.float32]
 
 EngineName = Literal["auto", "openvino", "onnxruntime"]
 """What a user may ask for; auto is the fastest one on this machine that gives the golden answers (choice.py)."""
+
+
+BFLOAT16: Final = "@bfloat16"
+"""Behind an artifact's name: the same file, its float32 computed in bfloat16."""
 
 
 class Engine(Protocol):

@@ -4,13 +4,10 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from cnnsvc.bundle import Bundle
-from cnnsvc.engines.base import Engine
+from cnnsvc.engines.base import BFLOAT16, Engine
 from cnnsvc.engines.onnxruntime import OnnxruntimeEngine
 from cnnsvc.engines.openvino import OpenvinoEngine
 from cnnsvc.errors import BundleError, InvalidError
-
-BFLOAT16: Final = "@bfloat16"
-"""Behind an artifact's name: the same file, its float32 computed in bfloat16."""
 
 
 class _Opener(Protocol):

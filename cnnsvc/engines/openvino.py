@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from cnnsvc.engines.base import Images, Scores, check_images, check_scores
+from cnnsvc.engines.base import BFLOAT16, Images, Scores, check_images, check_scores
 from cnnsvc.engines.runtimes import import_openvino
 from cnnsvc.errors import EngineError, UnsupportedError
 
@@ -47,7 +47,7 @@ class OpenvinoEngine:
     def __init__(self, path: Path, *, num_threads: int, is_bfloat16: bool = False) -> None:
         """Raises UnsupportedError where OpenVINO is absent or the CPU has no bfloat16, EngineError for a bad file."""
         openvino = import_openvino()
-        self.artifact = f"{path.name}@bfloat16" if is_bfloat16 else path.name
+        self.artifact = path.name + BFLOAT16 * is_bfloat16
         self.num_streams = num_threads
         if is_bfloat16 and not has_bfloat16():
             raise UnsupportedError("this CPU does not compute in bfloat16")

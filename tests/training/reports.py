@@ -10,7 +10,8 @@ from cnnsvc.engines.base import Scores
 from cnnsvc.engines.golden import write_golden
 from cnnsvc.manifest import MANIFEST_FORMAT, Artifact, ImageShape, Manifest, Network
 from tests.encoded import encode
-from training.export.parity import Agreement, Proof, baseline_of
+from training.export.agreement import Agreement
+from training.export.parity import Proof, baseline_of
 from training.report import REPORT_DIR
 from training.report_page import PAGE_NAME, write_page
 from training.trained import EpochRecord, Labelled, Trained

@@ -13,24 +13,21 @@ import numpy as np
 import tensorflow as tf
 
 from cnnsvc.bundle import check_model_name, publish, staging
-from cnnsvc.engines.base import Engine, Images, Scores
+from cnnsvc.engines.base import BFLOAT16, Engine, Images, Scores
 from cnnsvc.engines.golden import DEFAULT_TOLERANCE, TOLERANCES, disagreements, write_golden
-from cnnsvc.engines.load import BFLOAT16, open_engine
+from cnnsvc.engines.load import open_engine
 from cnnsvc.engines.openvino import has_bfloat16
 from cnnsvc.errors import EngineError, ExportError, ImageError
 from cnnsvc.manifest import MANIFEST_FORMAT, Manifest, Network
 from cnnsvc.pixels import PIXELS_VERSION
 from training.evaluate import predict_batch_size
+from training.export.agreement import OTHER_DECODER, ROUNDED, Agreement, Candidate
 from training.export.drafts import written_drafts
 from training.export.examples import Examples, choose_examples
 from training.export.int8 import INT8_NAME
 from training.export.onnx import ONNX_NAME, metadata_of, write_onnx
 from training.export.parity import (
     BATCH_SIZE,
-    OTHER_DECODER,
-    ROUNDED,
-    Agreement,
-    Candidate,
     Proof,
     accepted_draft,
     artifacts_of,

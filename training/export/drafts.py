@@ -12,10 +12,11 @@ import numpy as np
 from cnnsvc.engines.load import open_engine
 from cnnsvc.errors import CnnsvcError
 from training.evaluate import predict_batch_size
+from training.export.agreement import ROUNDED, Candidate
 from training.export.calibration import calibrate
 from training.export.folding import fold
 from training.export.int8 import INT8_NAME, RECIPES, weighted, write_int8
-from training.export.parity import ROUNDED, Candidate, Proof, accepted_draft, failures_of
+from training.export.parity import Proof, accepted_draft, failures_of
 from training.trained import Trained
 
 

@@ -17,8 +17,8 @@ from cnnsvc.errors import ExportError, InvalidError
 from tests.encoded import scene
 from tests.training.export.conftest import Exported
 from tests.training.export.networks import finished_training, labelled
+from training.export.agreement import Candidate
 from training.export.bundle import _check_answers, export_bundle
-from training.export.parity import Candidate
 
 pytestmark = pytest.mark.slow
 

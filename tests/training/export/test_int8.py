@@ -123,8 +123,8 @@ def test_the_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where every draft is outside the limits, none is published, and the figures of all are told."""
     from tests.training.export.networks import finished_training
     from training.export import drafts, int8
+    from training.export.agreement import Limits
     from training.export.bundle import export_bundle
-    from training.export.parity import Limits
 
     monkeypatch.setattr(drafts, "ROUNDED", Limits(per_mille=10, difference=0.0))
     trained = finished_training(tmp_path / "images", images_per_class=8)

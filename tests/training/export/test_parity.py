@@ -11,12 +11,9 @@ from numpy.typing import NDArray
 
 from cnnsvc.engines.base import Images, Scores
 from cnnsvc.errors import ExportError, ImageError
+from training.export.agreement import OTHER_DECODER, ROUNDED, Agreement, Candidate
 from training.export.parity import (
     BATCH_SIZE,
-    OTHER_DECODER,
-    ROUNDED,
-    Agreement,
-    Candidate,
     accepted_draft,
     artifacts_of,
     baseline_of,
