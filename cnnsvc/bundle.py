@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from cnnsvc.errors import BundleError, InvalidError
+from cnnsvc.errors import BundleError, Fault, InvalidError
 from cnnsvc.manifest import MANIFEST_NAME, Manifest, read_manifest, write_manifest
 
 _STAGING_PREFIX: Final = ".staging-"
@@ -36,12 +36,12 @@ def open_bundle(path: Path) -> Bundle:
         file = path / name
         try:
             if not file.resolve().is_relative_to(path.resolve()):
-                raise BundleError(f"{path / MANIFEST_NAME} names a file outside the bundle: {name}")
+                raise BundleError(f"{path / MANIFEST_NAME} names a file outside the bundle: {name}", Fault.HASH)
             found = _sha256(file)
         except (OSError, ValueError) as error:  # a name that no file can have is a ValueError
-            raise BundleError(f"{file} cannot be read: {error}") from None
+            raise BundleError(f"{file} cannot be read: {error}", Fault.HASH) from None
         if found != expected:
-            raise BundleError(f"{file} has SHA-256 {found}; the manifest says {expected}")
+            raise BundleError(f"{file} has SHA-256 {found}; the manifest says {expected}", Fault.HASH)
     return Bundle(path, manifest)
 
 

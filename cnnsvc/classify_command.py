@@ -22,6 +22,7 @@ def classify(
     bundle: Annotated[Path | None, typer.Option(help="Version folder to classify with, without a server.")] = None,
     model: Annotated[str, typer.Option(help="Model of the server; default is its only one.")] = "",
     version: Annotated[int, typer.Option(help="Version of the model; 0 is its default.", min=0)] = 0,
+    label: Annotated[str, typer.Option(help="Label of a version, such as stable; instead of --version.")] = "",
     top_k: Annotated[int | None, typer.Option(help="Classes to show for each image; default is 5 at most.")] = None,
     timeout_ms: Annotated[int, typer.Option(help="Longest wait for one answer, in milliseconds.", min=1)] = 30_000,
     engine: Annotated[EngineName, typer.Option(help="With --bundle: the inference engine.")] = "auto",
@@ -42,7 +43,10 @@ def classify(
     if as_json and as_csv:
         raise InvalidError("expected --json or --csv, and not both")
     files = image_files(paths)
-    classifier = _local(bundle, engine, artifact, cache_dir) if bundle else _remote(server, model, version, timeout_ms)
+    if bundle:
+        classifier = _local(bundle, engine, artifact, cache_dir)
+    else:
+        classifier = _remote(server, model, version, label, timeout_ms)
     try:
         outcomes = classify_files(classifier, files, top_k)
         num_failed = print_outcomes(outcomes, len(files), "json" if as_json else "csv" if as_csv else "table")
@@ -53,10 +57,11 @@ def classify(
         raise typer.Exit(1)
 
 
-def _remote(server: str | None, model: str, version: int, timeout_ms: int) -> Classifier:
+def _remote(server: str | None, model: str, version: int, label: str, timeout_ms: int) -> Classifier:
     from cnnsvc.client import Client
 
-    client = Client(server or "127.0.0.1:8500", model=model, version=version, timeout_ms=timeout_ms)
+    address = server or "127.0.0.1:8500"
+    client = Client(address, model=model, version=version, label=label, timeout_ms=timeout_ms)
     client.get_model()  # an absent server or model is one error, not one for each image
     return client
 

@@ -16,11 +16,12 @@ COMMANDS: Final = {
     "train": "training.command",
     "networks": "training.networks_command",
     "serve": "service.command",
+    "models": "cnnsvc.models_command",
     "classify": "cnnsvc.classify_command",
     "health": "cnnsvc.health_command",
     "bench": "cnnsvc.bench_command",
 }
-"""Modules that hold one Typer command each, as `app`."""
+"""Modules that hold one Typer command each, or a group of them, as `app`."""
 
 EXIT_FAILED: Final = 1
 EXIT_INVALID: Final = 2

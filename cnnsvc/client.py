@@ -37,13 +37,15 @@ __all__ = ["AsyncClient", "Classification", "Client", "ModelDescription", "Outco
 class Client:
     """One channel to one server; may be used from several threads. Every call raises CnnsvcError by its kind."""
 
-    def __init__(self, address: str, *, model: str = "", version: int = 0, timeout_ms: int = 30_000) -> None:
-        """`address` is HOST:PORT; "" is the only model, version 0 its default.
+    def __init__(
+        self, address: str, *, model: str = "", version: int = 0, label: str = "", timeout_ms: int = 30_000
+    ) -> None:
+        """`address` is HOST:PORT; "" is the only model; without version and label its default.
 
         `timeout_ms` is for one call, retries included, and in a stream for one image.
         """
         self._address = address
-        self._target = Target(model, version, timeout_ms)
+        self._target = Target(model, version, timeout_ms, label)
         self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
         self._stub = pb_grpc.ClassifierStub(self._channel)
         self._health: Any = health_pb2_grpc.HealthStub(self._channel)
@@ -93,7 +95,7 @@ class Client:
 
     def get_model(self) -> ModelDescription:
         """The model that this client asks."""
-        request = pb.GetModelRequest(model=self._target.model, version=self._target.version)
+        request = pb.GetModelRequest(model=self._target.model, version=self._target.version, label=self._target.label)
         return model_description(self._call(self._stub.GetModel, request))
 
     def list_models(self) -> list[ModelDescription]:

@@ -22,6 +22,7 @@ class Target:
     model: str
     version: int
     timeout_ms: int
+    label: str = ""
 
     @property
     def timeout_seconds(self) -> float:
@@ -45,6 +46,7 @@ class ModelDescription:
     num_parameters: int
     created: str
     """ISO 8601, UTC."""
+    labels: tuple[str, ...] = ()
 
 
 def sized(image_bytes: bytes) -> bytes:
@@ -69,7 +71,9 @@ def chunks(images: Iterable[bytes]) -> Iterator[list[bytes]]:
 
 
 def classify_request(images: Sequence[bytes], target: Target, top_k: int | None) -> pb.ClassifyRequest:
-    return pb.ClassifyRequest(images=images, model=target.model, version=target.version, top_k=top_k)
+    return pb.ClassifyRequest(
+        images=images, model=target.model, version=target.version, label=target.label, top_k=top_k
+    )
 
 
 def classifications(response: pb.ClassifyResponse) -> list[Classification]:
@@ -93,6 +97,7 @@ def stream_request(
         image=image_bytes,
         model=target.model,
         version=target.version,
+        label=target.label,
         top_k=top_k,
         timeout_ms=target.timeout_ms,
     )
@@ -121,6 +126,7 @@ def model_description(model: pb.Model) -> ModelDescription:
         network=model.network,
         num_parameters=model.num_parameters,
         created=model.created,
+        labels=tuple(model.labels),
     )
 
 

@@ -46,6 +46,34 @@ class Kind(StrEnum):
     INTERNAL = "internal"
 
 
+class Fault(StrEnum):
+    """What is wrong with a version of a model that must not be served, in one word for metrics and listings."""
+
+    MANIFEST = "manifest"
+    """Absent, malformed, or at odds with the bundle."""
+    FORMAT = "format"
+    """Of a format that this program does not read."""
+    HASH = "hash"
+    """A file is not the one that the manifest describes, or is absent."""
+    NAME = "name"
+    """It lies in the folder of another model or version."""
+    GOLDEN = "golden"
+    """The golden answers do not come out."""
+    ENGINE = "engine"
+    """No engine takes it."""
+    CLASSES = "classes"
+    """It has other class names than the version that serves."""
+    CRASHED = "crashed"
+    """It ended the process that tried it."""
+    TIMEOUT = "timeout"
+    """It took too long to prove."""
+    UNREADABLE = "unreadable"
+    """Its folder cannot be read."""
+    WITHDRAWN = "withdrawn"
+    """Taken out of service by an operator, or since it failed too often."""
+    UNEXPECTED = "unexpected"
+
+
 class CnnsvcError(Exception):
     """An error with a message for the caller: what came, what is allowed, where."""
 
@@ -129,7 +157,9 @@ class InternalError(CnnsvcError):
 
 
 class BundleError(InternalError):
-    pass
+    def __init__(self, message: str, fault: Fault = Fault.MANIFEST) -> None:
+        super().__init__(message)
+        self.fault = fault
 
 
 class EngineError(InternalError):
@@ -138,3 +168,12 @@ class EngineError(InternalError):
 
 class ExportError(InternalError):
     pass
+
+
+def fault_of(error: Exception) -> Fault:
+    """What an error that refuses a version says of it."""
+    if isinstance(error, BundleError):
+        return error.fault
+    if isinstance(error, EngineError | UnsupportedError):
+        return Fault.ENGINE
+    return Fault.UNREADABLE if isinstance(error, OSError) else Fault.UNEXPECTED

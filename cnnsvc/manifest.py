@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from cnnsvc.errors import BundleError
+from cnnsvc.errors import BundleError, Fault
 
 MANIFEST_NAME: Final = "manifest.json"
 MANIFEST_FORMAT: Final = 1
@@ -92,7 +92,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         found = msgspec.json.decode(content, type=_FormatOnly).format
         if found != MANIFEST_FORMAT:
-            raise BundleError(f"{path} has format {found}; this program reads format {MANIFEST_FORMAT}")
+            raise BundleError(f"{path} has format {found}; this program reads format {MANIFEST_FORMAT}", Fault.FORMAT)
         manifest = msgspec.json.decode(content, type=Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(f"{path} is not a manifest: {error}") from None

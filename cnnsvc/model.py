@@ -1,6 +1,6 @@
 """A bundle made ready to answer: verified, loaded into an engine, warmed, proven on its golden images."""
 
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +37,6 @@ class Model:
     bundle: Bundle
     choice: Choice
     options: ModelOptions
-    load_seconds: float
 
     @property
     def manifest(self) -> Manifest:
@@ -59,22 +58,24 @@ class Model:
         )
 
 
-def load_model(path: Path, options: ModelOptions) -> Model:
-    """The model in this version folder, ready to answer. Raises BundleError, EngineError, UnsupportedError."""
-    started = time.monotonic()
+def load_model(path: Path, options: ModelOptions, known: Sequence[Trial] = ()) -> Model:
+    """The model in this version folder, ready to answer; of its kind of network trials may be known.
+
+    Raises BundleError, EngineError, UnsupportedError.
+    """
     bundle = open_bundle(path)
     pixels.decoder(bundle.manifest.pixels)
     asked = Asked(
         options.engine, options.artifact, options.num_streams, options.may_use_fewer_streams, options.max_batch_size
     )
     cache = ChoiceCache(options.cache_dir) if options.cache_dir else None
-    choice = choose_engine(bundle, asked, cache)
+    choice = choose_engine(bundle, asked, cache, known)
     try:
         _warm(choice, bundle.manifest)
     except BaseException:
         choice.engine.close()
         raise
-    return Model(bundle, choice, options, time.monotonic() - started)
+    return Model(bundle, choice, options)
 
 
 def _warm(choice: Choice, manifest: Manifest) -> None:

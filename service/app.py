@@ -10,6 +10,7 @@ import logging
 import signal
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import grpc
@@ -21,14 +22,17 @@ from prometheus_client import CollectorRegistry
 from cnnsvc.engines.choice_cache import default_cache_dir
 from cnnsvc.engines.threads import available_cpus
 from cnnsvc.model import ModelOptions
+from service.admin import Admin
 from service.allocator import limit_hoarding
 from service.frontends.grpc_server import bind_grpc, build_grpc_server
+from service.frontends.http_admin import AdminDoor, read_token
 from service.frontends.http_app import build_http_app
 from service.frontends.http_server import bind_http, build_http_server
 from service.frontends.native_grpc import NativeClassifier
 from service.frontends.native_stream import StreamLimits
 from service.health import report
 from service.metrics import Metrics
+from service.models import Models
 from service.ports import announce
 from service.predictor import Predictor, PredictorLimits
 from service.registry import Registry
@@ -48,6 +52,7 @@ class Seat:
 
     registry: SharedRegistry
     supervisor: SupervisorChannel
+    state_dir: Path
     is_replacement: bool
 
 
@@ -61,11 +66,12 @@ def serve(settings: ServeSettings, seat: Seat | None = None) -> None:
 async def _serve(settings: ServeSettings, seat: Seat | None) -> None:
     num_cpus = max(1, available_cpus() // settings.workers)
     metrics = Metrics(seat.registry if seat else CollectorRegistry(), version=importlib.metadata.version("cnnsvc"))
-    registry = Registry(_model_options(settings, num_cpus), metrics)
+    registry = Registry(metrics)
+    models = Models(registry, metrics, settings, _model_options(settings, num_cpus), seat.state_dir if seat else None)
     predictor = Predictor(registry, _limits(settings, num_cpus))
     metrics.watch_admission(lambda: predictor.num_admitted, limit=settings.queue_limit)
     stop = _stop_event()
-    doors = _build_doors(settings, predictor, registry, metrics)
+    doors = _build_doors(settings, predictor, registry, metrics, models.admin)
     if seat:
         seat.supervisor.on_end(stop.set)
         publishing = asyncio.create_task(_publish(metrics, seat.registry))
@@ -74,17 +80,19 @@ async def _serve(settings: ServeSettings, seat: Seat | None) -> None:
     else:
         await doors.open(settings)
     try:
-        await _until(stop, _load(settings, registry, doors.health))
+        await _until(stop, _load(models, registry, doors.health))
         if seat and not stop.is_set():
             # Not before: the kernel would send it calls that other workers can answer already.
             await doors.open(settings)
             seat.supervisor.tell(Serving())
         metrics.workers.set(1)
+        following = asyncio.create_task(models.follow())
         await stop.wait()
+        following.cancel()
         _log.info("stopping: calls in flight have %d ms", settings.shutdown_grace_ms)
     finally:
         await doors.close(settings.shutdown_grace_ms)
-        registry.close()
+        await models.close()
         if seat:
             publishing.cancel()
     _log.info("stopped")
@@ -142,7 +150,9 @@ class _Doors:
         await asyncio.gather(*self._serving, self._grpc.stop(grace_ms / 1000))
 
 
-def _build_doors(settings: ServeSettings, predictor: Predictor, registry: Registry, metrics: Metrics) -> _Doors:
+def _build_doors(
+    settings: ServeSettings, predictor: Predictor, registry: Registry, metrics: Metrics, admin: Admin | None
+) -> _Doors:
     health_servicer = health.aio.HealthServicer()
     stream_limits = StreamLimits(settings.stream_window, num_bytes=settings.body_limit_bytes)
     classifier = NativeClassifier(predictor, registry, metrics, stream_limits)
@@ -159,9 +169,21 @@ def _build_doors(settings: ServeSettings, predictor: Predictor, registry: Regist
         body_limit_bytes=settings.body_limit_bytes,
         max_images_per_call=settings.max_images_per_call,
         request_timeout_ms=settings.request_timeout_ms,
+        admin=_admin_door(settings, admin, metrics),
     )
     http_server = build_http_server(http_app, shutdown_grace_ms=settings.shutdown_grace_ms)
     return _Doors(http_server, grpc_server, classifier, health_servicer)
+
+
+def _admin_door(settings: ServeSettings, admin: Admin | None, metrics: Metrics) -> AdminDoor | None:
+    """None unless it is enabled. Raises SettingError for a file that holds no token."""
+    if settings.admin_token_file is None:
+        return None
+    token = read_token(settings.admin_token_file)
+    if admin is None:
+        _log.warning("--admin-token-file has no effect: --bundle serves one version and no other")
+        return None
+    return AdminDoor(admin, token, metrics)
 
 
 async def _publish(metrics: Metrics, registry: SharedRegistry) -> None:
@@ -172,13 +194,9 @@ async def _publish(metrics: Metrics, registry: SharedRegistry) -> None:
         await asyncio.sleep(_PUBLISH_SECONDS)
 
 
-async def _load(settings: ServeSettings, registry: Registry, health_servicer: health.aio.HealthServicer) -> None:
+async def _load(models: Models, registry: Registry, health_servicer: health.aio.HealthServicer) -> None:
     await report(health_servicer, is_ready=False)
-    if settings.bundle is not None:
-        await registry.load_bundle(settings.bundle)
-    else:
-        assert settings.models_dir is not None, "the settings promise one of the two"
-        await registry.load_folder(settings.models_dir)
+    await models.load()
     reasons = registry.unready_reasons()
     await report(health_servicer, is_ready=not reasons)
     if reasons:

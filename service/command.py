@@ -36,9 +36,12 @@ def _run(settings: ServeSettings) -> bool:
         from service.supervisor import supervise
 
         return supervise(settings)
-    if settings.state_dir:
-        _log.warning("--state-dir has no effect: one worker shares nothing")
+    from service import state_dir
     from service.app import serve as run
 
-    run(settings)
+    if settings.state_dir is None:
+        run(settings)
+    else:
+        with state_dir.opened(settings.state_dir):
+            run(settings)
     return True

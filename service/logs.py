@@ -50,6 +50,8 @@ def configure(level: str, log_format: LogFormat, *, worker: int | None = None) -
     handler.setFormatter(formatter(log_format, worker=worker))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(True)
+    # It tells of every file that changes; what came of it, we tell.
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
     if (
         log_format == "json"
     ):  # gRPC's core writes its own kind of lines past Python; what they tell, our errors tell too

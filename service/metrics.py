@@ -19,6 +19,8 @@ from cnnsvc.engines.choice import Trial
 from cnnsvc.errors import CnnsvcError, Kind
 from cnnsvc.manifest import Manifest
 from service.call_log import CallLog
+from service.rollout_metrics import RolloutMetrics
+from service.shared_metrics import forget_series
 
 BUCKETS_SECONDS: Final = (
     0.0005, 0.001, 0.0015, 0.002, 0.003, 0.004, 0.005, 0.006, 0.008, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075,
@@ -92,6 +94,7 @@ class Metrics:
         self._add_call_metrics()
         self._add_model_metrics()
         self._add_worker_metrics()
+        self.rollout = RolloutMetrics(registry)
         build_info = self._gauge("cnnsvc_build_info", "This program; always 1.", "version", "python", across="livemax")
         build_info.labels(version, platform.python_version()).set(1)
 
@@ -132,6 +135,15 @@ class Metrics:
                 self._model_info.labels(model, version, trial.engine, trial.artifact, manifest.network.name).set(1)
         self._watch(self._queue_depth.labels(model, version), num_queued)
         return ModelMetrics(self, manifest)
+
+    def remove_model(self, manifest: Manifest) -> None:
+        """Forgets a version that is not loaded any more; where workers share files, what it counted stays in them."""
+        model, version = manifest.name, str(manifest.version)
+        self._unwatch(self._queue_depth.labels(model, version))
+        for metric in (*self._of_models, self.request_duration):
+            forget_series(metric, {"model": model, "version": version})
+        for key in [key for key in self._children if key[1][2:4] == (model, version)]:
+            del self._children[key]
 
     def observe_load(self, model: str, seconds: float, *, is_loaded: bool) -> None:
         """One attempt to load a version of a model, which is named as its folder is."""
@@ -214,11 +226,20 @@ class Metrics:
             across="livemax",
         )
 
+        self._of_models = (
+            *(self.stage_duration, self.batch_size, self.score, self.predictions),
+            *(self._queue_depth, self._engine_speed, self._model_info),
+        )
+
     def _add_worker_metrics(self) -> None:
         self.workers = self._gauge("cnnsvc_workers", "Processes that have loaded their models and serve.")
         self.worker_restarts = Counter(
             "cnnsvc_worker_restarts_total", "Workers started in place of one that ended.", registry=self._registry
         )
+
+    def _unwatch(self, gauge: Gauge) -> None:
+        gauge.set(0)
+        self._watched = [(watched, value) for watched, value in self._watched if watched is not gauge]
 
     def _watch(self, gauge: Gauge, value: Callable[[], float]) -> None:
         gauge.set_function(value)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnnsvc.classification import Timings
-from cnnsvc.errors import CnnsvcError, InvalidError, LateError, OverloadedError, TooLargeError
+from cnnsvc.errors import CnnsvcError, InvalidError, Kind, LateError, OverloadedError, TooLargeError
 from cnnsvc.ranking import ScoredClasses, check_top_k, rank
 from service.batcher import Inference
 from service.registry import Registry, ServedModel
@@ -25,6 +25,8 @@ class Query:
     top_k: int | None = None
     deadline: float | None = None
     """time.monotonic() seconds; None is the service's own limit."""
+    label: str = ""
+    """Instead of a version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +64,21 @@ class Predictor:
     async def classify(self, query: Query) -> Answer:
         """Raises CnnsvcError of kind invalid, too_large, not_found, not_ready, overloaded, late or internal."""
         started = time.monotonic()
-        served = self._registry.get(query.model, query.version)
+        served = self._registry.get(query.model, query.version, query.label)
         top_k = check_top_k(query.top_k, len(served.manifest.class_names))
         deadline = self._deadline(query, started)
         num_images = len(query.images)
         self._admit(num_images)
         try:
             inferences = await _infer_all(served, query.images, started, deadline)
+        except Exception as error:
+            if not isinstance(error, CnnsvcError) or error.kind is Kind.INTERNAL:
+                served.tally.num_failed += num_images
+            raise
         finally:
             self._num_admitted -= num_images
             self._has_room.set()
+        served.tally.num_answered += num_images
         results = [_observe(served, inference, top_k) for inference in inferences]
         manifest = served.manifest
         return Answer(manifest.name, manifest.version, results, _slowest(inferences, time.monotonic() - started))

@@ -1,34 +1,42 @@
-"""Name and version to a model that answers; what was refused, and why."""
+"""Name with version or label to a model that answers; of a version that must not answer, why.
 
-import asyncio
-import logging
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+It knows nothing of folders: service.rollout decides what is in it.
+"""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
-import msgspec
-
-from cnnsvc import bundle
-from cnnsvc.errors import BundleError, CnnsvcError, NotFoundError, NotReadyError
-from cnnsvc.manifest import Manifest, read_manifest
-from cnnsvc.model import Model, ModelOptions, load_model
+from cnnsvc.errors import Fault, InvalidError, NotFoundError, NotReadyError
+from cnnsvc.manifest import Manifest
+from cnnsvc.model import Model
 from service.batcher import Batcher
 from service.metrics import Metrics, ModelMetrics
 
 _SHOWN_NAME: Final = 64
 """Longest name that a model can have: of a longer one only the beginning is repeated to the caller."""
 
-_log = logging.getLogger("cnnsvc.registry")
+
+@dataclass
+class Tally:
+    """Images of one version since it was loaded."""
+
+    num_answered: int = 0
+    num_failed: int = 0
+    """By a fault of ours, not of the caller's."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class ServedModel:
     model: Model
     batcher: Batcher
     metrics: ModelMetrics
     is_default: bool = True
+    labels: tuple[str, ...] = ()
+    tally: Tally = field(default_factory=Tally)
+    loaded_at: float = 0.0
+    """time.monotonic() seconds."""
 
     @property
     def manifest(self) -> Manifest:
@@ -43,133 +51,188 @@ class ServedModel:
         return self.model.engine.artifact
 
 
-class Registry:
-    """Lives on the event loop; bundles are loaded and proven in a thread beside it."""
+@dataclass(frozen=True)
+class Refusal:
+    """Why a version must not answer."""
 
-    def __init__(self, options: ModelOptions, metrics: Metrics) -> None:
-        self._options = options
+    name: str
+    version: int
+    fault: Fault
+    reason: str
+    fingerprint: str = ""
+    """Of its folder when it was refused: it is tried again when that has changed."""
+
+    def __str__(self) -> str:
+        return f"version {self.version} of model {self.name} is refused: {self.reason}"
+
+
+@dataclass
+class _Line:
+    """One model: its versions that answer, and those of its calls that name none."""
+
+    versions: dict[int, ServedModel] = field(default_factory=dict)
+    default: int = 0
+    labels: Mapping[str, int] = field(default_factory=dict)
+    split: Mapping[str, int] = field(default_factory=dict)
+    lost: Mapping[str, int] = field(default_factory=dict)
+    """Labels whose version is not served."""
+
+
+class Registry:
+    """Lives on the event loop."""
+
+    def __init__(self, metrics: Metrics, draw: Callable[[], float] = random.random) -> None:
+        """`draw` deals the calls of a weighted split: uniform over 0..1."""
         self._metrics = metrics
-        self._served: dict[str, dict[int, ServedModel]] = {}
-        self._refused: dict[str, str] = {}
+        self._draw = draw
+        self._lines: dict[str, _Line] = {}
+        self._refused: dict[tuple[str, int], Refusal] = {}
+        self._troubles: dict[str, str] = {}
+        self._required: frozenset[str] = frozenset()
         self._is_loaded = False
         metrics.watch_readiness(lambda: not self.unready_reasons())
 
-    def get(self, name: str, version: int) -> ServedModel:
-        """The model of that name and version; "" is the only model, 0 its default version.
+    def get(self, name: str, version: int = 0, label: str = "") -> ServedModel:
+        """The model of that name with that version or label; "" is the only model, without either its default one.
 
-        Raises NotFoundError, or NotReadyError while bundles are still being loaded.
+        To be used before the next `await`: after it the version may be gone. Raises InvalidError for both a version
+        and a label, NotFoundError, or NotReadyError while bundles are still being loaded.
         """
-        served = self._served.get(name) if name else self._only_model()
-        if served and version == 0:
-            return next(model for model in served.values() if model.is_default)
-        if served and version in served:
-            return served[version]
+        if version and label:
+            raise InvalidError(f"version {version} and label {label[:_SHOWN_NAME]!r} came; expected one of them")
+        line = self._lines.get(name) if name else self._only_line()
+        if line:
+            number = version or (line.labels.get(label) if label else self._dealt(line))
+            if number in line.versions:
+                return line.versions[number]
         if not self._is_loaded:
             raise NotReadyError("models are still being loaded")
-        if not served:
-            known = ", ".join(sorted(self._served)) or "none"
+        if not line:
+            known = ", ".join(sorted(self._lines)) or "none"
             asked = f"model {name[:_SHOWN_NAME]!r} is not served" if name else "no model is named"
             raise NotFoundError(f"{asked}; served are {known}")
-        name = next(iter(served.values())).manifest.name
-        raise NotFoundError(f"version {version} of model {name!r} is not served; served are {sorted(served)}")
+        name = next(iter(line.versions.values())).manifest.name
+        if label:
+            known = ", ".join(sorted(line.labels)) or "none"
+            raise NotFoundError(f"model {name!r} has no label {label[:_SHOWN_NAME]!r}; its labels are {known}")
+        raise NotFoundError(f"version {version} of model {name!r} is not served; served are {sorted(line.versions)}")
 
     def models(self) -> list[ServedModel]:
-        return [model for _, versions in sorted(self._served.items()) for _, model in sorted(versions.items())]
+        return [model for name in sorted(self._lines) for _, model in sorted(self._lines[name].versions.items())]
+
+    def names(self) -> list[str]:
+        return sorted(self._lines)
+
+    def versions(self, name: str) -> dict[int, ServedModel]:
+        """Those of a model that answer; {} for one that is not served."""
+        return dict(self._lines[name].versions) if name in self._lines else {}
+
+    def default(self, name: str) -> ServedModel | None:
+        line = self._lines.get(name)
+        return line.versions[line.default] if line else None
+
+    def put(self, served: ServedModel) -> ServedModel | None:
+        """Lets it answer under its name and version from now on; the one that did so before is to be drained."""
+        manifest = served.manifest
+        line = self._lines.setdefault(manifest.name, _Line(default=manifest.version))
+        before = line.versions.get(manifest.version)
+        line.versions[manifest.version] = served
+        self.accept(manifest.name, manifest.version)
+        self._mark(line)
+        return before
+
+    def take(self, name: str, version: int) -> ServedModel:
+        """Lets it answer no new call; it is to be drained. The default version stays."""
+        line = self._lines[name]
+        assert version != line.default, "what answers by default has a successor first"
+        served = line.versions.pop(version)
+        self._mark(line)
+        return served
+
+    def route(self, name: str, default: int, labels: Mapping[str, int], split: Mapping[str, int]) -> None:
+        """Says which version answers calls that name none, and those that name a label; all of them are served."""
+        line = self._lines[name]
+        assert default in line.versions, "only what answers can be the default"
+        line.default = default
+        line.labels = {label: version for label, version in labels.items() if version in line.versions}
+        line.lost = {label: version for label, version in labels.items() if version not in line.versions}
+        line.split = {label: weight for label, weight in split.items() if label in line.labels}
+        self._mark(line)
+        self._metrics.rollout.set_routes(name, default, dict(line.labels))
+
+    def refuse(self, refusal: Refusal) -> None:
+        self._refused[refusal.name, refusal.version] = refusal
+        self._metrics.rollout.set_refused(refusal.name, refusal.version, refusal.fault)
+
+    def accept(self, name: str, version: int) -> None:
+        """Forgets why it was refused."""
+        if self._refused.pop((name, version), None):
+            self._metrics.rollout.set_refused(name, version, None)
+
+    def refusals(self) -> list[Refusal]:
+        return [refusal for _, refusal in sorted(self._refused.items())]
+
+    def refusal(self, name: str, version: int) -> Refusal | None:
+        return self._refused.get((name, version))
+
+    def set_troubles(self, troubles: dict[str, str]) -> None:
+        """What keeps the folder of models, or those of single models by name, from being read; "" is the folder's."""
+        self._troubles = troubles
+        self._metrics.rollout.is_folder_readable.set(not troubles)
+
+    @property
+    def troubles(self) -> dict[str, str]:
+        return self._troubles
+
+    def set_loaded(self) -> None:
+        """From now on it can be ready, which all models that are here now must be; those that come later need not."""
+        self._required = frozenset(self._lines) | {name for name, _ in self._refused} | set(self._troubles)
+        self._is_loaded = True
 
     def unready_reasons(self) -> list[str]:
-        """Why the service is not ready: empty once every configured model has a default version that proved itself."""
+        """Why the service is not ready: empty once every model of the start has a version that proved itself."""
         if not self._is_loaded:
             return ["models are still being loaded"]
-        if not self._served and not self._refused:
+        if not self._required and not self._lines:
             return ["no model is there to serve"]
-        return [reason for name, reason in sorted(self._refused.items()) if name not in self._served]
+        return [self._why_absent(name) for name in sorted(self._required - set(self._lines))]
 
-    async def load_bundle(self, path: Path) -> None:
-        """Loads one version folder. Raises CnnsvcError where it is refused."""
-        self._add(await self._load(load_model, path))
-        self._is_loaded = True
-
-    async def load_folder(self, models_dir: Path) -> None:
-        """Loads the newest version of every model that proves itself; one that fails is refused with its reason."""
-        for name in bundle.model_names(models_dir):
-            await self._load_newest(models_dir / name)
-        self._is_loaded = True
+    def warnings(self) -> list[str]:
+        """What is wrong and not in the way of serving: versions that are refused, folders that cannot be read."""
+        troubles = [f"{name or 'the folder of models'} cannot be read: {why}" for name, why in self._troubles.items()]
+        lost = [
+            f"label {label} of model {name} points to version {version}, which is not served"
+            for name, line in sorted(self._lines.items())
+            for label, version in line.lost.items()
+        ]
+        return [*troubles, *(str(refusal) for refusal in self.refusals()), *lost]
 
     def close(self) -> None:
         for served in self.models():
             served.batcher.close()
 
-    async def _load_newest(self, model_dir: Path) -> None:
-        try:
-            versions = bundle.versions(model_dir)
-        except OSError as error:
-            self._refuse(model_dir.name, None, error)
-            return
-        for version in reversed(versions):
-            try:
-                self._add(await self._load(_load_in_place, model_dir / str(version)))
-                return
-            except Exception as error:  # whatever is wrong with one bundle, the others are served
-                self._refuse(model_dir.name, version, error)
+    def _why_absent(self, name: str) -> str:
+        """Of several versions that are refused the newest one's reason."""
+        if refusals := [refusal for refusal in self.refusals() if refusal.name == name]:
+            return str(refusals[-1])
+        return f"model {name} has no version to serve: {self._troubles.get(name, 'there is none')}"
 
-    def _refuse(self, name: str, version: int | None, error: Exception) -> None:
-        """Keeps the first reason for a model, which is that of its newest version."""
-        what = f"model {name}" if version is None else f"version {version} of model {name}"
-        traceback = None if isinstance(error, CnnsvcError | OSError) else error
-        _log.error("%s is refused: %s", what, error, exc_info=traceback, extra={"model": name, "version": version})
-        self._refused.setdefault(name, f"{what} is refused: {error}")
+    def _dealt(self, line: _Line) -> int:
+        if not line.split:
+            return line.default
+        place = self._draw() * sum(line.split.values())
+        for label, weight in line.split.items():
+            place -= weight
+            if place < 0:
+                return line.labels[label]
+        return line.default
 
-    async def _load(self, load: Callable[[Path, ModelOptions], Model], path: Path) -> Model:
-        """What `load` makes of a version folder, in a thread; how that went is measured."""
-        started = time.monotonic()
-        try:
-            model = await asyncio.to_thread(load, path, self._options)
-        except Exception:
-            self._metrics.observe_load(path.parent.name, time.monotonic() - started, is_loaded=False)
-            raise
-        self._metrics.observe_load(model.manifest.name, model.load_seconds, is_loaded=True)
-        return model
+    def _mark(self, line: _Line) -> None:
+        for version, served in line.versions.items():
+            served.is_default = version == line.default
+            served.labels = tuple(sorted(label for label, number in line.labels.items() if number == version))
 
-    def _add(self, model: Model) -> None:
-        manifest, engine = model.manifest, model.engine
-        metrics = self._metrics.add_model(manifest, model.trials, lambda: batcher.num_queued)
-        batcher = Batcher(
-            model.decode,
-            engine,
-            batch_size=model.choice.batch_size,
-            observe_batch_size=metrics.batch_size.observe,
-        )
-        self._served.setdefault(manifest.name, {})[manifest.version] = ServedModel(model, batcher, metrics)
-        fields = {
-            "model": manifest.name,
-            "version": manifest.version,
-            "artifact": engine.artifact,
-            "engine": engine.name,
-            "load_seconds": model.load_seconds,
-        }
-        message = "serving %(model)s version %(version)d: %(artifact)s in %(engine)s, proven in %(load_seconds).2f s"
-        _log.info(message, fields, extra=fields)
-        for trial in model.trials:
-            _log.info(
-                "%s version %d: %s",
-                manifest.name,
-                manifest.version,
-                trial.describe(),
-                extra=msgspec.structs.asdict(trial),
-            )
-
-    def _only_model(self) -> dict[int, ServedModel] | None:
-        if len(self._served) > 1:
-            raise NotFoundError(f"no model was named, and several are served: {', '.join(sorted(self._served))}")
-        return next(iter(self._served.values()), None)
-
-
-def _load_in_place(path: Path, options: ModelOptions) -> Model:
-    """The model of models/<name>/<version>/. Raises BundleError where a bundle lies in the folder of another."""
-    manifest = read_manifest(path)
-    if (manifest.name, str(manifest.version)) != (path.parent.name, path.name):
-        raise BundleError(
-            f"its manifest says {manifest.name} version {manifest.version}; expected"
-            f" {path.parent.name} version {path.name}"
-        )
-    return load_model(path, options)
+    def _only_line(self) -> _Line | None:
+        if len(self._lines) > 1:
+            raise NotFoundError(f"no model was named, and several are served: {', '.join(sorted(self._lines))}")
+        return next(iter(self._lines.values()), None)

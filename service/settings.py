@@ -8,7 +8,9 @@ from cnnsvc.engines.base import EngineName
 from cnnsvc.options import setting
 from cnnsvc.pixels import DEFAULT_LIMIT_PIXELS
 from service.logs import LogFormat
+from service.version_policy import read_policies
 
+WatchMode = Literal["auto", "notify", "poll", "off"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
@@ -18,6 +20,43 @@ class ServeSettings:
         Path | None, setting("Folder of models, <name>/<version>/; the newest version of each is served.")
     ] = None
     bundle: Annotated[Path | None, setting("One version folder to serve instead of a folder of models.")] = None
+    versions: Annotated[
+        str,
+        setting(
+            "Versions of a model that are served: latest:N, all, or numbers such as 3,5; of one model flowers=latest:2,"
+            " several in one text with blanks between them."
+        ),
+    ] = "latest:1"
+    watch: Annotated[
+        WatchMode,
+        setting(
+            "How changes in the folder of models are noticed: auto asks the system, and polls network file systems;"
+            " off serves what is there at the start."
+        ),
+    ] = "auto"
+    allow_class_change: Annotated[
+        bool, setting("Serve a new version whose class names differ from those of the version before it.")
+    ] = False
+    probation_seconds: Annotated[
+        int,
+        setting(
+            "Time in which a version that was loaded while the service runs is rolled back if it fails too often; as"
+            " long the version before it stays loaded. 0 is never.",
+            min=0,
+        ),
+    ] = 300
+    probation_error_percent: Annotated[
+        int, setting("Share of its images that a version on probation may fail by our own fault.", min=0, max=100)
+    ] = 5
+    probation_min_images: Annotated[
+        int, setting("Images that a version on probation must have been asked before it is judged.", min=1)
+    ] = 20
+    admin_token_file: Annotated[
+        Path | None,
+        setting(
+            "File with the token that `cnnsvc models` and the admin API must show; without it there is no such API."
+        ),
+    ] = None
     host: Annotated[str, setting("Address that both doors listen on; 0.0.0.0 opens them to the network.")] = "127.0.0.1"
     grpc_port: Annotated[int, setting("TCP port for gRPC; 0 lets the system choose.", min=0, max=65535)] = 8500
     http_port: Annotated[int, setting("TCP port for HTTP; 0 lets the system choose.", min=0, max=65535)] = 8501
@@ -49,7 +88,11 @@ class ServeSettings:
         int, setting("Processes that serve on the same two ports, each with its own models and limits.", min=1, max=256)
     ] = 1
     state_dir: Annotated[
-        Path | None, setting("Folder that several workers share while they run; default is a temporary one.")
+        Path | None,
+        setting(
+            "Folder that the workers of this service share; labels, loads and rollbacks are kept there over restarts."
+            " Default is a temporary one."
+        ),
     ] = None
     queue_limit: Annotated[
         int, setting("Most images admitted and not yet answered; more are refused as overloaded.", min=1)
@@ -74,5 +117,6 @@ class ServeSettings:
     def __post_init__(self) -> None:
         if (self.models_dir is None) == (self.bundle is None):
             raise ValueError("expected either --models-dir or --bundle, and not both")
+        read_policies(self.versions)
         if not self.host:
             raise ValueError("--host is empty; expected an address or a name, such as 127.0.0.1 or 0.0.0.0")

@@ -67,6 +67,19 @@ def forget_living(folder: Path, worker: int) -> None:
     mark_process_dead(worker, str(folder))
 
 
+def forget_series(metric: MetricWrapperBase, labels: dict[str, str]) -> None:
+    """No series with these labels any more. Of a SharedRegistry, whose files forget none, gauges become 0."""
+    if _FOLDER_VARIABLE not in os.environ:
+        metric.remove_by_labels(labels)
+        return
+    if not isinstance(metric, Gauge):
+        return
+    for family in metric.collect():
+        for sample in family.samples:
+            if labels.items() <= sample.labels.items():
+                metric.labels(**sample.labels).set(0)
+
+
 def _mirror(family: Metric, labels: tuple[str, ...]) -> Counter | Gauge:
     if family.type == "counter":
         return Counter(family.name, family.documentation, labels, registry=None)

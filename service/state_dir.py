@@ -1,7 +1,7 @@
 """The folder that the processes of one service share.
 
-`lock` says whose it is, `metrics/` holds the files into which each worker counts. What all workers have to agree on,
-such as labels, belongs in one `state.json`, replaced as a whole by whoever changes it; nothing needs it yet.
+`lock` says whose it is, `metrics/` holds the files into which each worker counts, `state.json` what all of them have to
+agree on (service.service_state).
 """
 
 import contextlib

@@ -16,7 +16,7 @@ from cnnsvc.model import Model, ModelOptions
 from service.batcher import Batcher
 from service.metrics import Metrics
 from service.predictor import Answer, Predictor, Query
-from service.registry import Registry, ServedModel
+from service.registry import Refusal, Registry, ServedModel
 
 ANSWER = Answer(
     model="flowers",
@@ -88,14 +88,21 @@ class FakePredictor(Predictor):
 class FakeRegistry(Registry):
     """Serves what it was given; ready unless it was given reasons."""
 
-    def __init__(self, served: Sequence[ServedModel] = (), reasons: Sequence[str] = ()) -> None:
+    def __init__(
+        self, served: Sequence[ServedModel] = (), reasons: Sequence[str] = (), refused: Sequence[Refusal] = ()
+    ) -> None:
+        self.refused = list(refused)
         self.served = list(served)
         self.reasons = list(reasons)
 
-    def get(self, name: str, version: int) -> ServedModel:
+    def get(self, name: str, version: int = 0, label: str = "") -> ServedModel:
         for model in self.served:
-            if model.manifest.name == name and (
-                model.manifest.version == version or (not version and model.is_default)
+            if label and label in model.labels:
+                return model
+            if (
+                not label
+                and model.manifest.name == name
+                and (model.manifest.version == version or (not version and model.is_default))
             ):
                 return model
         raise NotFoundError(f"version {version} of model {name!r} is not served")
@@ -106,9 +113,15 @@ class FakeRegistry(Registry):
     def unready_reasons(self) -> list[str]:
         return self.reasons
 
+    def refusals(self) -> list[Refusal]:
+        return self.refused
+
+    def warnings(self) -> list[str]:
+        return list(map(str, self.refused))
+
 
 def served_model(manifest: Manifest, metrics: Metrics, *, is_default: bool = True) -> ServedModel:
     """A model that is in no folder, with a fake engine."""
     engine = FakeEngine()
-    model = Model(Bundle(Path("nowhere"), manifest), Choice(engine, 1, TRIALS), ModelOptions(), load_seconds=0.0)
+    model = Model(Bundle(Path("nowhere"), manifest), Choice(engine, 1, TRIALS), ModelOptions())
     return ServedModel(model, Batcher(model.decode, engine), metrics.add_model(manifest, TRIALS, lambda: 0), is_default)

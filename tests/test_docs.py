@@ -8,9 +8,8 @@ from typing import Final
 
 import pytest
 
-from cnnsvc.cli import COMMANDS
 from cnnsvc.errors import Kind
-from docs.generator.commands import flags, parameters, variable
+from docs.generator.commands import commands, flags, parameters, variable
 from docs.generator.errors import meanings
 from docs.generator.markdown import anchor
 from docs.generator.metrics import metric_families, name_in_prometheus
@@ -102,7 +101,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_flags_and_variables_exist(page: Path) -> None:
     """Every --flag in the prose and every CNNSVC_ variable is one that a command has."""
     text = page.read_text(encoding="utf-8")
-    known = [parameter for command in COMMANDS for parameter in parameters(command)]
+    known = [parameter for command in commands() for parameter in parameters(command)]
     prose_flags = set(_FLAG.findall(_BLOCK.sub("", text)))
     assert prose_flags <= {flag for parameter in known for flag in flags(parameter)}
     assert set(re.findall(r"CNNSVC_[A-Z_]+", text)) <= {variable(parameter) for parameter in known} | _OTHER_VARIABLES

@@ -7,7 +7,7 @@ it in ONNX Runtime, and bfloat16 pays only where the CPU has it.
 import itertools
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -19,7 +19,7 @@ from cnnsvc.engines.base import Engine, EngineName, Images
 from cnnsvc.engines.choice_cache import ChoiceCache
 from cnnsvc.engines.golden import check_golden, golden_images
 from cnnsvc.engines.load import ENGINES, load_engine, runnable_artifacts
-from cnnsvc.errors import BundleError, CnnsvcError, UnsupportedError
+from cnnsvc.errors import BundleError, CnnsvcError, Fault, UnsupportedError
 
 _NUM_ROUNDS: Final = 3
 _ROUND_SECONDS: Final = 0.04
@@ -75,12 +75,17 @@ class Choice:
     trials: list[Trial]
 
 
-def choose_engine(bundle: Bundle, asked: Asked, cache: ChoiceCache | None = None) -> Choice:
+def choose_engine(
+    bundle: Bundle, asked: Asked, cache: ChoiceCache | None = None, known: Sequence[Trial] = ()
+) -> Choice:
     """The fastest engine that gives the bundle's golden answers; a cached choice is proven again but not timed.
 
-    Raises BundleError where the bundle has nothing to run or the golden answers do not come out, UnsupportedError for
-    an engine that is not installed, EngineError.
+    Neither is what is `known` of such a network, for which the cache is not asked. Raises BundleError where the bundle
+    has nothing to run or the golden answers do not come out, UnsupportedError for an engine that is not installed,
+    EngineError.
     """
+    if known and (choice := _remembered(bundle, asked, list(known))):
+        return choice
     if cache is None:
         return _tried(bundle, asked)
     key = cache.key(bundle, asked)
@@ -123,7 +128,7 @@ def _pairs(bundle: Bundle, asked: Asked) -> list[tuple[str, str]]:
     engines = list(ENGINES) if asked.engine == "auto" else [asked.engine]
     artifacts = [asked.artifact] if asked.artifact else runnable_artifacts(bundle)
     if not artifacts:
-        raise BundleError(f"{bundle.path} has no artifact for an engine")
+        raise BundleError(f"{bundle.path} has no artifact for an engine", Fault.ENGINE)
     return list(itertools.product(engines, artifacts))
 
 

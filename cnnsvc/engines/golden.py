@@ -12,7 +12,7 @@ import numpy as np
 from cnnsvc import pixels
 from cnnsvc.bundle import Bundle
 from cnnsvc.engines.base import Engine, Images, Scores
-from cnnsvc.errors import BundleError
+from cnnsvc.errors import BundleError, Fault
 
 GOLDEN_DIR: Final = "golden"
 _ANSWERS_NAME: Final = "answers.json"
@@ -45,9 +45,9 @@ def read_golden(folder: Path) -> Golden:
     try:
         golden = msgspec.json.decode(path.read_bytes(), type=Golden)
     except (OSError, msgspec.MsgspecError) as error:
-        raise BundleError(f"{path} cannot be read: {error}") from None
+        raise BundleError(f"{path} cannot be read: {error}", Fault.GOLDEN) from None
     if not golden.images:
-        raise BundleError(f"{path} names no image")
+        raise BundleError(f"{path} names no image", Fault.GOLDEN)
     return golden
 
 
@@ -66,7 +66,8 @@ def check_golden(bundle: Bundle, engine: Engine) -> None:
         raise BundleError(
             f"{engine.name} answers {len(wrong)} of {len(golden.images)} golden images wrong with {artifact};"
             f" {golden.images[first]}: {found[first, worst]:.4g} for {manifest.class_names[worst]}, expected"
-            f" {expected[first, worst]:.4g} within {tolerance}"
+            f" {expected[first, worst]:.4g} within {tolerance}",
+            Fault.GOLDEN,
         )
 
 
@@ -81,7 +82,8 @@ def _golden_scores(bundle: Bundle, golden: Golden, artifact: str) -> Scores:
     if len(rows) != len(golden.images) or any(len(row) != num_classes for row in rows):
         raise BundleError(
             f"{bundle.path} has {len(rows)} golden answers for {artifact}; expected one of {num_classes} scores for"
-            f" each of {len(golden.images)} images"
+            f" each of {len(golden.images)} images",
+            Fault.GOLDEN,
         )
     return np.asarray(rows, np.float32)
 

@@ -7,7 +7,7 @@ from cnnsvc.bundle import Bundle
 from cnnsvc.engines.base import BFLOAT16, Engine
 from cnnsvc.engines.onnxruntime import OnnxruntimeEngine
 from cnnsvc.engines.openvino import OpenvinoEngine
-from cnnsvc.errors import BundleError, InvalidError
+from cnnsvc.errors import BundleError, Fault, InvalidError
 
 
 class _Opener(Protocol):
@@ -30,7 +30,7 @@ def load_engine(engine: str, bundle: Bundle, artifact: str, *, num_threads: int)
     """
     runnable = runnable_artifacts(bundle)
     if artifact not in runnable:
-        raise BundleError(f"{bundle.path} has no artifact {artifact!r} for an engine; it has {runnable}")
+        raise BundleError(f"{bundle.path} has no artifact {artifact!r} for an engine; it has {runnable}", Fault.ENGINE)
     file = bundle.path / artifact.removesuffix(BFLOAT16)
     return open_engine(engine, file, num_threads=num_threads, is_bfloat16=artifact.endswith(BFLOAT16))
 

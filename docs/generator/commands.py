@@ -7,7 +7,7 @@ import typing
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from typer.models import ArgumentInfo, OptionInfo
+from typer.models import ArgumentInfo, CommandInfo, OptionInfo
 
 from cnnsvc import cli
 from docs.generator.markdown import code, joined, sentence, table, text
@@ -33,7 +33,17 @@ An error is one line on standard error, `cnnsvc: what came; what is allowed`.
 
 
 def page() -> str:
-    return joined(_INTRODUCTION, *(_section(name) for name in cli.COMMANDS), _EXIT_STATUS)
+    return joined(_INTRODUCTION, *(_section(name) for name in commands()), _EXIT_STATUS)
+
+
+def commands() -> list[str]:
+    """Every command as it is typed: `serve`, and of a group of commands `models list`."""
+    return [
+        command if registered.name is None and len(found) == 1 else f"{command} {_name(registered)}"
+        for command in cli.COMMANDS
+        if (found := _registered(command))
+        for registered in found
+    ]
 
 
 def parameters(command: str) -> list[inspect.Parameter]:
@@ -61,8 +71,18 @@ def variable(parameter: inspect.Parameter) -> str:
 
 
 def _callback(command: str) -> Any:
-    (registered,) = importlib.import_module(cli.COMMANDS[command]).app.registered_commands
-    return registered.callback
+    group, _, name = command.partition(" ")
+    return next(one.callback for one in _registered(group) if not name or _name(one) == name)
+
+
+def _registered(command: str) -> list[CommandInfo]:
+    found: list[CommandInfo] = importlib.import_module(cli.COMMANDS[command]).app.registered_commands
+    return found
+
+
+def _name(registered: CommandInfo) -> str:
+    assert registered.callback is not None, "every command does something"
+    return registered.name or registered.callback.__name__.replace("_", "-")
 
 
 def _section(command: str) -> str:

@@ -20,7 +20,7 @@ _FOR_BROWSERS: Final = {
 
 
 def page() -> str:
-    document = openapi_document(default_limits())
+    document = openapi_document(default_limits(), has_admin=True)
     operations = [
         (method.upper(), path, operation)
         for path, methods in document["paths"].items()

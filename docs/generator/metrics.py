@@ -5,15 +5,18 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Metric
 
 from cnnsvc.engines.choice import Trial
-from cnnsvc.errors import Kind
+from cnnsvc.errors import Fault, Kind
 from cnnsvc.manifest import Artifact, Baseline, ImageShape, Manifest, Network
 from docs.generator.markdown import code, joined, table, text
 from service.metrics import REJECTION_REASONS, STAGES, Metrics
+from service.rollout_metrics import CAUSES
 
 _UNITS: Final = ("seconds", "bytes")
 _LABELS: Final = {
     "protocol": "`grpc` or `http`",
-    "method": "`classify`, `classify_stream` (each image of a stream counts as one call), `get_model`, `list_models`",
+    "method": "`classify`, `classify_stream` (each image of a stream counts as one call), `get_model`, `list_models`,"
+    " and those of the admin API, which begin with"
+    " `admin_`",
     "model": "name of the model that answered; empty where a call failed",
     "version": "of the model; empty where a call failed. Of `cnnsvc_build_info` that of the program",
     "code": f"`ok` or the kind of the error: {', '.join(map(code, Kind))}",
@@ -21,6 +24,9 @@ _LABELS: Final = {
     "stage": ", ".join(map(code, STAGES)),
     "outcome": "`loaded` or `refused`",
     "class": "name of the class",
+    "fault": ", ".join(map(code, Fault)),
+    "label": "as an operator named it",
+    "cause": ", ".join(map(code, CAUSES)),
     "engine": "`openvino` or `onnxruntime`",
     "artifact": "as the manifest names it, such as `model.int8.onnx`",
     "streams": "inferences at once",
@@ -61,6 +67,8 @@ def metric_families() -> list[Metric]:
     metrics = Metrics(registry, version="")
     metrics.add_model(_manifest(), [Trial("", "", 1, 1, is_chosen=True)], lambda: 0)
     metrics.observe_load("", 0, is_loaded=True)
+    metrics.rollout.set_refused("", 1, Fault.HASH)
+    metrics.rollout.set_routes("", 1, {"": 1})
     with metrics.request("grpc", "classify"):
         pass
     return sorted(registry.collect(), key=lambda family: family.name)

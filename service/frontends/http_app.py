@@ -8,10 +8,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
+from service.frontends.http_admin import AdminDoor
 from service.frontends.http_boundary import Boundary
 from service.frontends.http_classify import CallLimits, ClassifyEndpoint
 from service.frontends.http_docs import docs_routes
-from service.frontends.http_messages import MAX_VERSION, ModelList, Readiness, model_message
+from service.frontends.http_messages import MAX_VERSION, ModelList, Readiness, model_list, model_message
 from service.frontends.http_parameters import read_integer, read_query_string
 from service.frontends.openapi import openapi_document
 from service.metrics import Metrics, ObservedRequest
@@ -29,13 +30,16 @@ def build_http_app(
     body_limit_bytes: int,
     max_images_per_call: int,
     request_timeout_ms: int,
+    admin: AdminDoor | None = None,
 ) -> ASGIApp:
     """The ASGI app of every HTTP route; /v1/ and /v2/ are not among them, they belong to other dialects."""
     limits = CallLimits(body_limit_bytes, max_images_per_call, request_timeout_ms)
-    return Boundary(Router(http_routes(predictor, registry, metrics, limits), redirect_slashes=False))
+    return Boundary(Router(http_routes(predictor, registry, metrics, limits, admin), redirect_slashes=False))
 
 
-def http_routes(predictor: Predictor, registry: Registry, metrics: Metrics, limits: CallLimits) -> list[Route]:
+def http_routes(
+    predictor: Predictor, registry: Registry, metrics: Metrics, limits: CallLimits, admin: AdminDoor | None = None
+) -> list[Route]:
     """Those with include_in_schema are described in the OpenAPI document, one to one."""
     get_model = _measured(metrics, "get_model", _get_model(registry))
     return [
@@ -46,7 +50,8 @@ def http_routes(predictor: Predictor, registry: Registry, metrics: Metrics, limi
         Route("/livez", _live, methods=["GET"]),
         Route("/readyz", _ready(registry), methods=["GET"]),
         Route("/metrics", _scrape(metrics), methods=["GET"]),
-        Route("/openapi.json", _openapi(limits), methods=["GET"]),
+        Route("/openapi.json", _openapi(limits, has_admin=admin is not None), methods=["GET"]),
+        *(admin.routes() if admin else ()),
         *docs_routes(),
     ]
 
@@ -64,7 +69,7 @@ def _measured(metrics: Metrics, method: str, answer: Callable[[Request, Observed
 
 def _list_models(registry: Registry) -> Callable[[Request, ObservedRequest], ModelList]:
     def answer(request: Request, observed: ObservedRequest) -> ModelList:
-        return ModelList([model_message(served) for served in registry.models()])
+        return model_list(registry.models(), registry.refusals())
 
     return answer
 
@@ -87,7 +92,7 @@ async def _live(request: Request) -> Response:
 def _ready(registry: Registry) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         reasons = registry.unready_reasons()
-        return _json(Readiness(not reasons, reasons), status=503 if reasons else 200)
+        return _json(Readiness(not reasons, reasons, registry.warnings()), status=503 if reasons else 200)
 
     return endpoint
 
@@ -100,8 +105,8 @@ def _scrape(metrics: Metrics) -> Endpoint:
     return endpoint
 
 
-def _openapi(limits: CallLimits) -> Endpoint:
-    document = msgspec.json.encode(openapi_document(limits))
+def _openapi(limits: CallLimits, *, has_admin: bool) -> Endpoint:
+    document = msgspec.json.encode(openapi_document(limits, has_admin=has_admin))
 
     async def endpoint(request: Request) -> Response:
         return Response(document, media_type="application/json")

@@ -12,7 +12,7 @@ from starlette.types import Receive
 from cnnsvc.errors import InvalidError, LateError, TooLargeError, UnsupportedError
 from service.frontends.http_messages import ClassifyRequest
 from service.frontends.http_multipart import read_multipart
-from service.frontends.http_parameters import add_parameter, shown
+from service.frontends.http_parameters import CLASSIFY_PARAMETERS, add_parameter, shown
 
 Headers = Mapping[bytes, bytes]
 
@@ -117,7 +117,7 @@ def _read_json(body: bytes, parameters: dict[str, str], max_images: int) -> list
     assert isinstance(images, list)
     if len(images) > max_images:
         raise TooLargeError(f"the call has {len(images)} images; allowed are {max_images}")
-    for name, value in (("model", request.model), ("version", request.version), ("top_k", request.top_k)):
-        if value is not msgspec.UNSET:
+    for name in CLASSIFY_PARAMETERS:
+        if (value := getattr(request, name)) is not msgspec.UNSET:
             add_parameter(parameters, name, str(value))
     return images

@@ -1,14 +1,16 @@
 """The JSON messages of the HTTP API, as they are read and written and as the OpenAPI document shows them."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from cnnsvc.engines.choice import Trial
+from cnnsvc.errors import Fault
 from cnnsvc.manifest import Artifact, ImageShape, Network
 from service.predictor import Answer
-from service.registry import ServedModel
+from service.registry import Refusal, ServedModel
 
 MAX_VERSION = 2**63 - 1
 """Largest version that gRPC's int64 holds."""
@@ -26,6 +28,9 @@ class ClassifyRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[int, Meta(description="Version; absent or 0 means the default one.", ge=0, le=MAX_VERSION)]
         | UnsetType
     ) = UNSET
+    label: Annotated[str, Meta(description="Label of a version, such as stable; instead of a version.")] | UnsetType = (
+        UNSET
+    )
     top_k: (
         Annotated[
             int,
@@ -73,7 +78,8 @@ class Model(msgspec.Struct, frozen=True):
 
     name: str
     version: int
-    is_default: Annotated[bool, Meta(description="Whether it answers calls that name no version.")]
+    is_default: Annotated[bool, Meta(description="Whether it answers calls that name neither version nor label.")]
+    labels: Annotated[list[str], Meta(description="Labels that point to it.")]
     class_names: list[str]
     image: ImageShape
     engine: Annotated[str, Meta(description="openvino or onnxruntime.")]
@@ -85,10 +91,20 @@ class Model(msgspec.Struct, frozen=True):
     created: Annotated[str, Meta(description="ISO 8601, UTC.")]
 
 
+class RefusedVersion(msgspec.Struct, frozen=True):
+    """A version in the folder of models that must not answer."""
+
+    name: str
+    version: int
+    fault: Annotated[Fault, Meta(description="What is wrong with it, in one word.")]
+    reason: Annotated[str, Meta(description="The same in full.")]
+
+
 class ModelList(msgspec.Struct, frozen=True):
-    """Every loaded version of every model."""
+    """Every loaded version of every model, and those that were refused."""
 
     models: list[Model]
+    refused: list[RefusedVersion]
 
 
 class Readiness(msgspec.Struct, frozen=True):
@@ -96,6 +112,9 @@ class Readiness(msgspec.Struct, frozen=True):
 
     ready: bool
     reasons: Annotated[list[str], Meta(description="Why not; empty when ready.")]
+    warnings: Annotated[
+        list[str], Meta(description="What is wrong and not in the way of serving, such as versions that are refused.")
+    ] = []
 
 
 def classify_response(answer: Answer) -> ClassifyResponse:
@@ -114,6 +133,7 @@ def model_message(served: ServedModel) -> Model:
         name=manifest.name,
         version=manifest.version,
         is_default=served.is_default,
+        labels=list(served.labels),
         class_names=manifest.class_names,
         image=manifest.image,
         engine=served.engine_name,
@@ -123,4 +143,11 @@ def model_message(served: ServedModel) -> Model:
         network=manifest.network,
         artifacts=manifest.artifacts,
         created=manifest.created,
+    )
+
+
+def model_list(served: Sequence[ServedModel], refusals: Sequence[Refusal]) -> ModelList:
+    return ModelList(
+        [model_message(one) for one in served],
+        [RefusedVersion(one.name, one.version, one.fault, one.reason) for one in refusals],
     )

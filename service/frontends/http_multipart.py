@@ -1,4 +1,4 @@
-"""multipart/form-data bodies: every file is an image, whatever its field's name; three text fields are parameters."""
+"""multipart/form-data bodies: every file is an image, whatever its field's name; text fields are parameters."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +16,7 @@ _PLAIN_ENCODINGS: Final = (b"", b"binary", b"7bit", b"8bit")
 
 
 def read_multipart(content_type: bytes, body: bytes, parameters: dict[str, str], max_images: int) -> list[bytes]:
-    """The files of a form, in its order; its text fields model, version and top_k are added to `parameters`.
+    """The files of a form, in its order; its text fields model, version, label and top_k are added to `parameters`.
 
     Raises InvalidError for a malformed form, TooLargeError above `max_images`.
     """

@@ -8,7 +8,7 @@ from cnnsvc.errors import InvalidError
 from service.frontends.http_messages import MAX_VERSION
 from service.predictor import Query
 
-CLASSIFY_PARAMETERS: Final = ("model", "version", "top_k")
+CLASSIFY_PARAMETERS: Final = ("model", "version", "label", "top_k")
 TIMEOUT_HEADER: Final = "X-Request-Timeout-Ms"
 
 _MAX_FIELDS: Final = 16
@@ -49,6 +49,7 @@ def build_query(images: list[bytes], parameters: Mapping[str, str], deadline: fl
         # The model's own number of classes is the limit that a caller wants to read about: the predictor knows it.
         None if top_k is None else read_integer("top_k", top_k, -MAX_VERSION, MAX_VERSION),
         deadline,
+        parameters.get("label", ""),
     )
 
 

@@ -56,7 +56,13 @@ class NativeClassifier(pb_grpc.ClassifierServicer):
     ) -> pb.ListModelsResponse | None:
         async def answer(observed: ObservedRequest) -> pb.ListModelsResponse:
             parse(pb.ListModelsRequest, request_bytes)
-            return pb.ListModelsResponse(models=[_model_message(served) for served in self._registry.models()])
+            return pb.ListModelsResponse(
+                models=[_model_message(served) for served in self._registry.models()],
+                refused=[
+                    pb.RefusedVersion(name=one.name, version=one.version, fault=one.fault, reason=one.reason)
+                    for one in self._registry.refusals()
+                ],
+            )
 
         return await self._serve("list_models", context, answer)
 
@@ -65,7 +71,7 @@ class NativeClassifier(pb_grpc.ClassifierServicer):
     ) -> pb.Model | None:
         async def answer(observed: ObservedRequest) -> pb.Model:
             request = parse(pb.GetModelRequest, request_bytes)
-            served = self._registry.get(request.model, request.version)
+            served = self._registry.get(request.model, request.version, request.label)
             observed.model, observed.version = served.manifest.name, served.manifest.version
             return _model_message(served)
 
@@ -116,6 +122,7 @@ def _query(request: pb.ClassifyRequest, context: Context) -> Query:
         version=request.version,
         top_k=request.top_k if request.HasField("top_k") else None,
         deadline=_deadline(context),
+        label=request.label,
     )
 
 
@@ -133,6 +140,7 @@ def _streamed_query(request: pb.ClassifyStreamRequest, context: Context) -> Quer
         version=request.version,
         top_k=request.top_k if request.HasField("top_k") else None,
         deadline=deadline,
+        label=request.label,
     )
 
 
@@ -179,6 +187,7 @@ def _model_message(served: ServedModel) -> pb.Model:
         name=manifest.name,
         version=manifest.version,
         is_default=served.is_default,
+        labels=served.labels,
         class_names=manifest.class_names,
         image_height=manifest.image.height,
         image_width=manifest.image.width,

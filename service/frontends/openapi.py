@@ -11,6 +11,7 @@ from cnnsvc.errors import Kind
 from service.frontends.http_classify import CallLimits
 from service.frontends.http_messages import MAX_VERSION, ClassifyRequest, ClassifyResponse, Model, ModelList, Readiness
 from service.frontends.http_parameters import TIMEOUT_HEADER
+from service.frontends.openapi_admin import ADMIN_STRUCTS, SECURITY_SCHEMES, admin_parameters, admin_paths
 from service.frontends.problem import PROBLEM_TYPE, Problem
 from service.frontends.status import HTTP_STATUS
 
@@ -24,8 +25,9 @@ _CLASSIFY_KINDS: Final = (
 _BINARY: Final = {"type": "string", "format": "binary"}
 
 
-def openapi_document(limits: CallLimits) -> Json:
-    return {
+def openapi_document(limits: CallLimits, *, has_admin: bool = False) -> Json:
+    """With the admin API only where it is enabled."""
+    document = {
         "openapi": "3.0.3",
         "info": {
             "title": "cnnsvc",
@@ -44,12 +46,24 @@ def openapi_document(limits: CallLimits) -> Json:
             **_operation_paths(),
         },
         "components": {
-            "schemas": _schemas(),
+            "schemas": _schemas(_STRUCTS),
             "responses": {kind.value: _problem_response(kind) for kind in Kind},
             "headers": {"X-Request-Id": {"schema": {"type": "string"}, "description": "Its name in the log."}},
             "parameters": _parameters(limits),
         },
     }
+    if has_admin:
+        _add_admin(document)
+    return document
+
+
+def _add_admin(document: Json) -> None:
+    document["tags"].append({"name": "administration"})
+    document["paths"] |= admin_paths()
+    components = document["components"]
+    components["schemas"] |= _schemas(ADMIN_STRUCTS)
+    components["parameters"] |= admin_parameters()
+    components["securitySchemes"] = SECURITY_SCHEMES
 
 
 def _classify_operation(limits: CallLimits) -> Json:
@@ -60,7 +74,7 @@ def _classify_operation(limits: CallLimits) -> Json:
         "description": "JPEG, PNG, WebP, BMP or GIF (first frame), told by content. At most"
         f" {limits.max_images_per_call} images and {limits.body_limit_bytes} bytes a call. Each parameter is given"
         " once: in the query string or, with a form or JSON, in the body. Unknown parameters are refused.",
-        "parameters": [_parameter(name) for name in ("model", "version", "top_k", "timeout", "request_id")],
+        "parameters": [_parameter(name) for name in ("model", "version", "label", "top_k", "timeout", "request_id")],
         "requestBody": {
             "required": True,
             "content": {
@@ -86,6 +100,7 @@ def _form_schema() -> Json:
             "images": {"type": "array", "items": _BINARY, "minItems": 1},
             "model": {"type": "string"},
             "version": {"type": "integer", "minimum": 0, "maximum": MAX_VERSION},
+            "label": {"type": "string"},
             "top_k": {"type": "integer", "minimum": 1},
         },
     }
@@ -144,6 +159,7 @@ def _parameters(limits: CallLimits) -> Json:
     return {
         "model": _describe("model", "query", {"type": "string"}, "Name of the model; absent means the only one."),
         "version": _describe("version", "query", version, "Absent or 0 means the default version."),
+        "label": _describe("label", "query", {"type": "string"}, "Label of a version, instead of a version."),
         "top_k": _describe("top_k", "query", top_k, best),
         "timeout": _describe(TIMEOUT_HEADER, "header", timeout, late),
         "request_id": _describe("X-Request-Id", "header", request_id, "Comes back in the response and in the log."),
@@ -195,8 +211,8 @@ def _request_id_header() -> Json:
     return {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}}
 
 
-def _schemas() -> Json:
-    _, components = msgspec.json.schema_components(_STRUCTS, ref_template="#/components/schemas/{name}")
+def _schemas(structs: tuple[type[msgspec.Struct], ...]) -> Json:
+    _, components = msgspec.json.schema_components(structs, ref_template="#/components/schemas/{name}")
     return {name: _to_openapi_3_0(schema) for name, schema in components.items()}
 
 

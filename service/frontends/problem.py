@@ -43,6 +43,8 @@ def describe(error: Exception, path: str, request_id: str) -> tuple[Problem, lis
         detail = f"internal error; the server's log has it as request {request_id}"
     found = http_status(kind)
     headers = [] if found.retry_after_s is None else [(b"retry-after", b"%d" % found.retry_after_s)]
+    if kind is Kind.UNAUTHENTICATED:
+        headers.append((b"www-authenticate", b"Bearer"))
     return _problem(found, kind, detail, request_id), headers
 
 

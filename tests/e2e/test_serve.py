@@ -61,7 +61,7 @@ def test_health_by_every_name(server: Server) -> None:
         _health(server, "other")
     assert refused.value.code() == grpc.StatusCode.NOT_FOUND
     assert httpx.get(f"{server.http_url}/livez").status_code == 200
-    assert httpx.get(f"{server.http_url}/readyz").json() == {"ready": True, "reasons": []}
+    assert httpx.get(f"{server.http_url}/readyz").json() == {"ready": True, "reasons": [], "warnings": []}
 
 
 def test_reflection_describes_the_service(server: Server) -> None:

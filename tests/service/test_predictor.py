@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from cnnsvc.errors import ImageError, InvalidError, LateError, NotFoundError, OverloadedError, TooLargeError
 from cnnsvc.local import LocalClassifier
 from cnnsvc.model import ModelOptions
+from service.loader import Loader
 from service.metrics import Metrics
 from service.predictor import Predictor, PredictorLimits, Query
 from service.registry import Registry
@@ -25,9 +26,9 @@ LIMITS = PredictorLimits(queue_limit=8, max_images_per_call=6, request_timeout_m
 class Room:
     def __init__(self, limits: PredictorLimits = LIMITS) -> None:
         self.prometheus = CollectorRegistry()
-        self.registry = Registry(
-            ModelOptions("openvino", num_streams=2, max_batch_size=2), Metrics(self.prometheus, version="0")
-        )
+        metrics = Metrics(self.prometheus, version="0")
+        self.registry = Registry(metrics)
+        self.loader = Loader(self.registry, metrics, ModelOptions("openvino", num_streams=2, max_batch_size=2))
         self.predictor = Predictor(self.registry, limits)
 
     def value(self, name: str, **labels: str) -> float | None:
@@ -37,7 +38,7 @@ class Room:
 @pytest_asyncio.fixture
 async def room(tmp_path: Path) -> AsyncIterator[Room]:
     room = Room()
-    await room.registry.load_bundle(write_bundle(tmp_path))
+    await room.loader.load_bundle(write_bundle(tmp_path))
     yield room
     room.registry.close()
 

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, values
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from cnnsvc.errors import Fault
 from service.metrics import Metrics
 from service.shared_metrics import SharedRegistry, forget_living
 from tests.bundles import manifest_of
@@ -143,6 +144,8 @@ def test_no_metric_is_missing(folder: Path) -> None:
     worker = Worker(folder, 0)
     for one in (metrics, worker.metrics):
         one.observe_load("flowers", 0.1, is_loaded=True)
+        one.rollout.set_refused("flowers", 2, Fault.HASH)
+        one.rollout.set_routes("flowers", 1, {"stable": 1})
         with one.request("http", "classify"):
             pass
     expected, found = (

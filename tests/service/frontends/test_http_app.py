@@ -20,6 +20,7 @@ async def test_models_are_listed() -> None:
         "name": "flowers",
         "version": 1,
         "is_default": False,
+        "labels": [],
         "class_names": ["daisy", "rose", "tulip"],
         "image": {"height": 24, "width": 32, "channels": 3},
         "engine": "openvino",
@@ -121,13 +122,13 @@ async def test_health() -> None:
     async with open_door().client() as client:
         assert (await client.get("/livez")).text == "ok"
         ready = await client.get("/readyz")
-    assert (ready.status_code, ready.json()) == (200, {"ready": True, "reasons": []})
+    assert (ready.status_code, ready.json()) == (200, {"ready": True, "reasons": [], "warnings": []})
     async with open_door(reasons=["no model is there to serve"]).client() as client:
         assert (await client.get("/livez")).status_code == 200
         unready = await client.get("/readyz")
     assert (unready.status_code, unready.json()) == (
         503,
-        {"ready": False, "reasons": ["no model is there to serve"]},
+        {"ready": False, "reasons": ["no model is there to serve"], "warnings": []},
     )
 
 

@@ -115,7 +115,7 @@ async def test_json_bodies(fields: dict[str, Any]) -> None:
         ("version=", "version is ''"),
         ("top_k=x", "top_k is 'x'"),
         ("top_k=--1", "top_k is '--1'"),
-        ("topk=3", "'topk' is unknown; allowed are model, version, top_k"),
+        ("topk=3", "'topk' is unknown; allowed are model, version, label, top_k"),
         ("top_k=3&top_k=4", "top_k was given twice"),
         ("&".join(f"a{index}=1" for index in range(20)), "more than 16 parameters"),
     ],

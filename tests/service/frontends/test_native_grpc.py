@@ -19,6 +19,7 @@ from cnnsvc.pb import classifier_pb2 as pb
 from cnnsvc.pb import classifier_pb2_grpc as pb_grpc
 from service.frontends.grpc_server import bind_grpc, build_grpc_server
 from service.frontends.native_grpc import NativeClassifier
+from service.loader import Loader
 from service.logs import RequestIdFilter
 from service.metrics import Metrics
 from service.predictor import Predictor, PredictorLimits
@@ -35,7 +36,8 @@ class Door:
     def __init__(self, predictor: Predictor | None = None) -> None:
         self.prometheus = CollectorRegistry()
         metrics = Metrics(self.prometheus, version="0")
-        self.registry = Registry(ModelOptions("openvino"), metrics)
+        self.registry = Registry(metrics)
+        self.loader = Loader(self.registry, metrics, ModelOptions("openvino"))
         self.predictor = predictor or Predictor(self.registry, PredictorLimits(8, 4, 10_000))
         classifier = NativeClassifier(self.predictor, self.registry, metrics)
         self.server = build_grpc_server(classifier, health.aio.HealthServicer(), body_limit_bytes=BODY_LIMIT_BYTES)
@@ -52,7 +54,7 @@ class Door:
 @pytest_asyncio.fixture
 async def door(tmp_path: Path) -> AsyncIterator[Door]:
     async with opened(Door()) as door:
-        await door.registry.load_bundle(write_bundle(tmp_path))
+        await door.loader.load_bundle(write_bundle(tmp_path))
         yield door
 
 

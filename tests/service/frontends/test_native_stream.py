@@ -56,7 +56,7 @@ class Door:
         engine = FunctionEngine(self._run)
         engine.num_streams = 3
         manifest = manifest_of()
-        model = Model(Bundle(Path("nowhere"), manifest), Choice(engine, 1, []), ModelOptions(), load_seconds=0.0)
+        model = Model(Bundle(Path("nowhere"), manifest), Choice(engine, 1, []), ModelOptions())
         self.batcher = Batcher(model.decode, engine)
         bound = metrics.add_model(manifest, [], lambda: 0)
         registry = FakeRegistry([ServedModel(model, self.batcher, bound)])

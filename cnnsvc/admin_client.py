@@ -1,0 +1,67 @@
+"""The admin API of a running server, as `cnnsvc models` asks it."""
+
+import http.client
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+from cnnsvc.client_channel import error_of_kind
+from cnnsvc.errors import InvalidError, NotFoundError, NotReadyError
+
+_PATH: Final = "/api/v1/admin/models"
+_LIMIT_BYTES: Final = 16 * 1024 * 1024
+
+Json = dict[str, Any]
+
+
+class AdminClient:
+    """One connection a call; every call raises CnnsvcError by its kind."""
+
+    def __init__(self, url: str, token_file: Path, timeout_ms: int) -> None:
+        """`url` is http://HOST:PORT. Raises InvalidError for another, or a file that cannot be read."""
+        parts = urlsplit(url)
+        try:
+            port = parts.port or 80
+        except ValueError:
+            port = 0
+        if parts.scheme != "http" or not parts.hostname or not port:
+            raise InvalidError(f"{url!r} is not a server's address; expected such as http://127.0.0.1:8501")
+        try:
+            self._token = token_file.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidError(f"the token file {token_file} cannot be read: {error}") from None
+        self._host, self._port = parts.hostname, port
+        self._timeout_seconds = timeout_ms / 1000
+
+    def call(self, method: str, segments: Sequence[str] = (), body: Json | None = None) -> Json:
+        """The answer to a call of /api/v1/admin/models/SEGMENTS."""
+        path = "/".join([_PATH, *(quote(segment, safe="") for segment in segments)])
+        headers = {"authorization": f"Bearer {self._token}", "content-type": "application/json"}
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_seconds)
+        try:
+            connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+            response = connection.getresponse()
+            content = response.read(_LIMIT_BYTES)
+        except (OSError, http.client.HTTPException) as error:
+            raise NotReadyError(f"{self._host}:{self._port} does not answer: {error or type(error).__name__}") from None
+        finally:
+            connection.close()
+        return self._answer(response.status, content)
+
+    def _answer(self, status: int, content: bytes) -> Json:
+        try:
+            answer = json.loads(content)
+            if status == 200:
+                return dict(answer)
+            kind, detail = str(answer["kind"]), str(answer["detail"])
+        except (ValueError, KeyError, TypeError):
+            raise NotReadyError(
+                f"{self._host}:{self._port} answers with status {status}, not as cnnsvc does; is it another program?"
+            ) from None
+        if status == 404 and detail.startswith("there is nothing at"):
+            raise NotFoundError(
+                f"{self._host}:{self._port} has no admin API; start it with --models-dir and --admin-token-file"
+            )
+        raise error_of_kind(kind, detail)

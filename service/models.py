@@ -1,0 +1,97 @@
+"""The models of one process as the settings want them: loaded at the start, followed while it serves, ended with it."""
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Final
+
+from cnnsvc.model import ModelOptions
+from service.admin import Admin
+from service.loader import Loader
+from service.metrics import Metrics
+from service.probation import ProbationLimits
+from service.registry import Registry
+from service.rollout import Rollout, RolloutOptions
+from service.service_state import StateStore
+from service.settings import ServeSettings
+from service.version_policy import read_policies
+from service.watcher import changes
+
+_PROBATION_SECONDS: Final = 0.5
+"""Between two looks at how versions on probation do."""
+
+_log = logging.getLogger("cnnsvc.models")
+
+
+class Models:
+    """Lives on the event loop."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        metrics: Metrics,
+        settings: ServeSettings,
+        options: ModelOptions,
+        state_dir: Path | None,
+    ) -> None:
+        """`state_dir` is the folder that workers share. Raises SettingError where the state in it cannot be read."""
+        self._registry = registry
+        self._settings = settings
+        self._state_dir = state_dir or settings.state_dir
+        self._store = StateStore(self._state_dir)
+        self._loader = Loader(registry, metrics, options, allow_class_change=settings.allow_class_change)
+        self._rollout = self._make_rollout(metrics)
+        self.admin = Admin(registry, self._rollout, self._store) if self._rollout else None
+        """None where one bundle is served and no other."""
+
+    async def load(self) -> None:
+        """Raises CnnsvcError where there is nothing that could be served."""
+        if self._rollout:
+            await self._rollout.start()
+        else:
+            assert self._settings.bundle is not None, "the settings promise one of the two"
+            await self._loader.load_bundle(self._settings.bundle)
+
+    async def follow(self) -> None:
+        """Follows the folder and the shared state until it is cancelled."""
+        if self._rollout:
+            await asyncio.gather(self._follow_changes(self._rollout), self._follow_probation(self._rollout))
+
+    async def close(self) -> None:
+        """Ends every model once it has answered what it has; nothing may be asked any more."""
+        await self._loader.close()
+        self._registry.close()
+
+    def _make_rollout(self, metrics: Metrics) -> Rollout | None:
+        settings = self._settings
+        if settings.models_dir is None:
+            return None
+        probation = ProbationLimits(
+            settings.probation_seconds, settings.probation_error_percent / 100, settings.probation_min_images
+        )
+        options = RolloutOptions(settings.models_dir, read_policies(settings.versions), probation)
+        return Rollout(self._registry, self._loader, self._store, metrics.rollout, options)
+
+    async def _follow_changes(self, rollout: Rollout) -> None:
+        assert self._settings.models_dir is not None, "there is no rollout without"
+        is_watched = self._settings.watch != "off"
+        folders = [self._settings.models_dir] if is_watched else []
+        if self._state_dir:
+            folders.append(self._state_dir)
+        async for _ in changes(folders, self._settings.watch):
+            try:
+                is_decided = self._store.refresh()
+                if is_watched:
+                    await rollout.look()
+                elif is_decided:
+                    await rollout.settle_all()
+            except Exception:  # whatever it is, what serves goes on, and the next look may go well
+                _log.exception("the folder of models could not be followed")
+
+    async def _follow_probation(self, rollout: Rollout) -> None:
+        while True:
+            await asyncio.sleep(_PROBATION_SECONDS)
+            try:
+                await rollout.check_probation()
+            except Exception:  # as above
+                _log.exception("versions on probation could not be judged")

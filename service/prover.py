@@ -1,0 +1,66 @@
+"""Has a version proven by a process of its own, before this one loads it beside those that serve."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from cnnsvc.engines.choice import Trial
+from cnnsvc.errors import BundleError, Fault
+from cnnsvc.model import ModelOptions
+from service.proof import Proof, ProofTask, encode_task
+
+_COMMAND: Final = (sys.executable, "-P", "-m", "service.proof")
+TIMEOUT_SECONDS: Final = 300.0
+
+
+async def prove(
+    path: Path, options: ModelOptions, known: Sequence[Trial] = (), *, timeout_seconds: float = TIMEOUT_SECONDS
+) -> list[Trial]:
+    """The trials of the version in models/<name>/<version>/, its engine chosen and proven.
+
+    Raises BundleError with the reason where it must not be served.
+    """
+    task = encode_task(ProofTask(str(path), options, list(known)))
+    # Not asyncio's: uvloop forks, for which all memory is marked and gRPC stops its threads; this one is a vfork.
+    process = subprocess.Popen(  # noqa: S603, ASYNC220  # our own program; to start it takes a millisecond
+        [*_COMMAND, task],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        # Ctrl-C is for the service, which ends this one by itself.
+        start_new_session=True,
+    )
+    try:
+        output = await asyncio.to_thread(_output, process, timeout_seconds)
+    except subprocess.TimeoutExpired:
+        raise BundleError(f"{path} was not proven within {timeout_seconds:.0f} s", Fault.TIMEOUT) from None
+    finally:
+        process.kill()  # it has ended already, unless the service stops
+    return _trials(path, output, process.returncode)
+
+
+def _output(process: subprocess.Popen[bytes], timeout_seconds: float) -> bytes:
+    """Raises TimeoutExpired after its end."""
+    with process:
+        try:
+            return process.communicate(timeout=timeout_seconds)[0]
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+
+
+def _trials(path: Path, output: bytes, status: int) -> list[Trial]:
+    try:
+        proof = msgspec.json.decode(output, type=Proof)
+    except msgspec.MsgspecError:
+        how = f"status {status}" if status >= 0 else signal.Signals(-status).name
+        raise BundleError(f"{path} ended the process that tried it, with {how}", Fault.CRASHED) from None
+    if proof.fault:
+        raise BundleError(proof.reason, proof.fault)
+    return proof.trials
