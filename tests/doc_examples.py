@@ -67,6 +67,7 @@ class Shell:
         self._server: subprocess.Popen[str] | None = None
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         ports = {"CNNSVC_GRPC_PORT": str(self._grpc_port), "CNNSVC_HTTP_PORT": str(self._http_port)}
+        ports["CNNSVC_URL"] = f"http://127.0.0.1:{self._http_port}"
         self._environment = os.environ | _QUICK | ports | {"PATH": path, "COLUMNS": "120"}
 
     def run(self, script: str) -> str:
