@@ -55,6 +55,8 @@ class Baseline(msgspec.Struct, frozen=True):
     """Images by the highest score, in ten equal bins over 0..1."""
     channel_means: list[float]
     """Mean pixel value of each channel, 0..255."""
+    channel_mean_histograms: list[list[int]] = []
+    """Images by their own mean of a channel, in equal bins over 0..256: one list a channel, none in older bundles."""
 
 
 class Manifest(msgspec.Struct, frozen=True):

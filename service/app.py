@@ -65,7 +65,11 @@ def serve(settings: ServeSettings, seat: Seat | None = None) -> None:
 
 async def _serve(settings: ServeSettings, seat: Seat | None) -> None:
     num_cpus = max(1, available_cpus() // settings.workers)
-    metrics = Metrics(seat.registry if seat else CollectorRegistry(), version=importlib.metadata.version("cnnsvc"))
+    metrics = Metrics(
+        seat.registry if seat else CollectorRegistry(),
+        version=importlib.metadata.version("cnnsvc"),
+        drift_window_images=settings.drift_window_images,
+    )
     registry = Registry(metrics)
     models = Models(registry, metrics, settings, _model_options(settings, num_cpus), seat.state_dir if seat else None)
     predictor = Predictor(registry, _limits(settings, num_cpus))

@@ -15,6 +15,7 @@ from queue import Empty, SimpleQueue
 
 import numpy as np
 
+from cnnsvc.bins import ChannelMeans
 from cnnsvc.engines.base import Engine, Scores
 from cnnsvc.errors import CnnsvcError, LateError
 from cnnsvc.pixels import Pixels
@@ -31,6 +32,8 @@ class Inference:
     queue_seconds: float
     """All waiting."""
     inference_seconds: float
+    channel_means: ChannelMeans
+    """As `measure` found them."""
 
     @property
     def total_seconds(self) -> float:
@@ -62,13 +65,15 @@ class Batcher:
         *,
         batch_size: int = 1,
         observe_batch_size: Callable[[int], None] = lambda num_images: None,
+        measure: Callable[[Pixels], ChannelMeans] = lambda image_hwc: (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`decode` and the engine are called from as many threads as the engine has streams."""
+        """`decode`, `measure` and the engine are called from as many threads as the engine has streams."""
         self._decode = decode
         self._engine = engine
         self._batch_size = batch_size
         self._observe_batch_size = observe_batch_size
+        self._measure = measure
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
@@ -174,6 +179,7 @@ class Batcher:
                     decode_seconds=one.decoded_at - one.waiting.queued_at - one.queue_seconds,
                     queue_seconds=one.queue_seconds + started - one.decoded_at,
                     inference_seconds=ended - started,
+                    channel_means=self._measure(one.image_hwc),
                 ),
             )
             for one, scores_k in zip(decoded, scores_nk, strict=True)

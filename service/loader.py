@@ -106,6 +106,7 @@ class Loader:
             model.engine,
             batch_size=model.choice.batch_size,
             observe_batch_size=metrics.batch_size.observe,
+            measure=metrics.drift.measure,
         )
         live = self._registry.default(manifest.name)
         before = self._registry.put(ServedModel(model, batcher, metrics, loaded_at=self._clock()))
@@ -117,7 +118,7 @@ class Loader:
         manifest = served.manifest
         await asyncio.to_thread(served.batcher.close)
         if manifest.version not in self._registry.versions(manifest.name):
-            self._metrics.remove_model(manifest)
+            self._metrics.remove_model(manifest, served.metrics)
             fields = {"model": manifest.name, "version": manifest.version}
             _log.info("version %(version)d of model %(model)s is unloaded", fields, extra=fields)
 

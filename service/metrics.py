@@ -19,6 +19,8 @@ from cnnsvc.engines.choice import Trial
 from cnnsvc.errors import CnnsvcError, Kind
 from cnnsvc.manifest import Manifest
 from service.call_log import CallLog
+from service.drift import DriftWindow
+from service.drift_gauges import DriftGauges
 from service.rollout_metrics import RolloutMetrics
 from service.shared_metrics import forget_series
 
@@ -73,7 +75,7 @@ class _TimedCall:
 class ModelMetrics:
     """The metrics of one model version, their labels bound once at load."""
 
-    def __init__(self, metrics: "Metrics", manifest: Manifest) -> None:
+    def __init__(self, metrics: "Metrics", manifest: Manifest, drift: DriftWindow) -> None:
         model, version = manifest.name, str(manifest.version)
         self.decode, self.queue, self.inference, self.total = (
             metrics.stage_duration.labels(stage, model, version) for stage in STAGES
@@ -81,10 +83,11 @@ class ModelMetrics:
         self.batch_size = metrics.batch_size.labels(model, version)
         self.score = metrics.score.labels(model, version)
         self.predictions = {name: metrics.predictions.labels(model, version, name) for name in manifest.class_names}
+        self.drift = drift
 
 
 class Metrics:
-    def __init__(self, registry: CollectorRegistry, *, version: str) -> None:
+    def __init__(self, registry: CollectorRegistry, *, version: str, drift_window_images: int = 1000) -> None:
         self._registry = registry
         self._call_log = CallLog()
         self._children: dict[tuple[Any, tuple[str, ...]], Any] = {}
@@ -95,6 +98,7 @@ class Metrics:
         self._add_model_metrics()
         self._add_worker_metrics()
         self.rollout = RolloutMetrics(registry)
+        self.drift = DriftGauges(registry, drift_window_images)
         build_info = self._gauge("cnnsvc_build_info", "This program; always 1.", "version", "python", across="livemax")
         build_info.labels(version, platform.python_version()).set(1)
 
@@ -134,12 +138,13 @@ class Metrics:
             if trial.is_chosen:
                 self._model_info.labels(model, version, trial.engine, trial.artifact, manifest.network.name).set(1)
         self._watch(self._queue_depth.labels(model, version), num_queued)
-        return ModelMetrics(self, manifest)
+        return ModelMetrics(self, manifest, self.drift.watch(manifest))
 
-    def remove_model(self, manifest: Manifest) -> None:
+    def remove_model(self, manifest: Manifest, bound: ModelMetrics) -> None:
         """Forgets a version that is not loaded any more; where workers share files, what it counted stays in them."""
         model, version = manifest.name, str(manifest.version)
         self._unwatch(self._queue_depth.labels(model, version))
+        self.drift.forget(bound.drift)
         for metric in (*self._of_models, self.request_duration):
             forget_series(metric, {"model": model, "version": version})
         for key in [key for key in self._children if key[1][2:4] == (model, version)]:
@@ -160,6 +165,7 @@ class Metrics:
         """Stores what is looked up at a scrape, for those of other workers: they cannot look it up here."""
         for gauge, value in self._watched:
             gauge.set(value())
+        self.drift.sample()
 
     def exposition(self, accept_header: str) -> tuple[bytes, str]:
         """Body and content type of a scrape, in the format that the scraper accepts."""

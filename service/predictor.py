@@ -161,6 +161,7 @@ def _observe(served: ServedModel, inference: Inference, top_k: int) -> ScoredCla
     metrics.total.observe(inference.total_seconds)
     metrics.predictions[name].inc()
     metrics.score.observe(score)
+    metrics.drift.observe(name, score, inference.channel_means)
     return ranked
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from cnnsvc.engines.base import EngineName
 from cnnsvc.options import setting
 from cnnsvc.pixels import DEFAULT_LIMIT_PIXELS
+from service.drift import LEAST_IMAGES
 from service.logs import LogFormat
 from service.version_policy import read_policies
 
@@ -111,6 +112,14 @@ class ServeSettings:
     shutdown_grace_ms: Annotated[
         int, setting("Time that calls in flight get to finish after SIGTERM, in milliseconds.", min=0)
     ] = 30_000
+    drift_window_images: Annotated[
+        int,
+        setting(
+            "Last images of a model version that are compared with its training, 100 or more; 0 measures no drift.",
+            min=0,
+            max=100_000,
+        ),
+    ] = 1000
     log_level: Annotated[LogLevel, setting("Least severe log line shown.")] = "info"
     log_format: Annotated[LogFormat, setting("Log lines for people (text), or one JSON object a line (json).")] = "text"
 
@@ -118,5 +127,9 @@ class ServeSettings:
         if (self.models_dir is None) == (self.bundle is None):
             raise ValueError("expected either --models-dir or --bundle, and not both")
         read_policies(self.versions)
+        if 0 < self.drift_window_images < LEAST_IMAGES:
+            raise ValueError(
+                f"--drift-window-images is {self.drift_window_images}; expected 0, or {LEAST_IMAGES} or more"
+            )
         if not self.host:
             raise ValueError("--host is empty; expected an address or a name, such as 127.0.0.1 or 0.0.0.0")

@@ -52,7 +52,9 @@ def manifest_of(name: str = "flowers", class_names: list[str] = CLASS_NAMES, sha
         artifacts={"model.onnx": Artifact("float32", 3, 1.0, 1.0, 0.0)},
         files={},
         training={"seed": 100},
-        baseline=Baseline([1 / len(class_names)] * len(class_names), [0] * 10, [127.0] * shape.channels),
+        baseline=Baseline(
+            [1 / len(class_names)] * len(class_names), [16] * 10, [128.0] * shape.channels, [[10] * 16] * shape.channels
+        ),
     )
 
 

@@ -8,6 +8,7 @@ from cnnsvc.engines.choice import Trial
 from cnnsvc.errors import Fault, Kind
 from cnnsvc.manifest import Artifact, Baseline, ImageShape, Manifest, Network
 from docs.generator.markdown import code, joined, table, text
+from service.drift import FEATURES, LEAST_IMAGES
 from service.metrics import REJECTION_REASONS, STAGES, Metrics
 from service.rollout_metrics import CAUSES
 
@@ -31,6 +32,7 @@ _LABELS: Final = {
     "artifact": "as the manifest names it, such as `model.int8.onnx`",
     "streams": "inferences at once",
     "batch_size": "images an inference",
+    "feature": f"what drifts: {', '.join(map(code, FEATURES))}",
     "network": "name of the network, or `custom`",
     "python": "version of Python",
     "generation": "of Python's garbage collector",
@@ -65,7 +67,10 @@ def metric_families() -> list[Metric]:
     """Every metric, with at least one sample."""
     registry = CollectorRegistry()
     metrics = Metrics(registry, version="")
-    metrics.add_model(_manifest(), [Trial("", "", 1, 1, is_chosen=True)], lambda: 0)
+    model = metrics.add_model(_manifest(), [Trial("", "", 1, 1, is_chosen=True)], lambda: 0)
+    for _ in range(LEAST_IMAGES):
+        model.drift.observe("a", 0, (0, 0, 0))
+    metrics.sample()
     metrics.observe_load("", 0, is_loaded=True)
     metrics.rollout.set_refused("", 1, Fault.HASH)
     metrics.rollout.set_routes("", 1, {"": 1})
@@ -109,5 +114,5 @@ def _manifest() -> Manifest:
         artifacts={"model.onnx": Artifact("", 0, 0, 0, 0)},
         files={},
         training={},
-        baseline=Baseline([], [], []),
+        baseline=Baseline([0.5, 0.5], [1], [], [[1]] * 3),
     )

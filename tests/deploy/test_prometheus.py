@@ -99,13 +99,14 @@ def test_promtool_has_nothing_to_say_about_the_metrics(watched: Watched) -> None
 
 
 def _call(server: Server) -> None:
-    """10 images for each model over each protocol, and one HTTP call that fails."""
+    """10 calls for each model over each protocol, of 10 images over HTTP, and one HTTP call that fails."""
     for model in ("flowers", "trees"):
         client = Client(server.grpc_address, model=model)
         for seed in range(10):
             image = encode("PNG", seed=seed)
             client.classify(image)
-            answer = httpx.post(f"{server.http_url}/api/v1/classify", params={"model": model}, content=image)
+            files = [("image", image)] * 10  # so many that drift has a PSI
+            answer = httpx.post(f"{server.http_url}/api/v1/classify", params={"model": model}, files=files)
             assert answer.status_code == 200
         client.close()
     refused = httpx.post(f"{server.http_url}/api/v1/classify", params={"model": "flowers"}, content=b"no image")

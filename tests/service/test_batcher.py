@@ -68,6 +68,20 @@ async def test_every_image_gets_its_own_scores(batch_size: int) -> None:
     assert engine.is_closed
 
 
+@pytest.mark.parametrize("batch_size", [1, 3])
+async def test_every_image_is_measured(batch_size: int) -> None:
+    """An answer carries what was measured of its image's pixels, whatever batch it went in; by itself nothing is."""
+    engine = GatedEngine()
+    engine.gate.set()
+    batcher = Batcher(decode, engine, batch_size=batch_size, measure=lambda image_hwc: (float(image_hwc[0, 0, 0]),))
+    answers = await asyncio.gather(*(batcher.submit(image(value), FAR) for value in range(20)))
+    assert [answer.channel_means for answer in answers] == [(value,) for value in range(20)]
+    batcher.close()
+    batcher = Batcher(decode, engine)
+    assert (await batcher.submit(image(1), FAR)).channel_means == ()
+    batcher.close()
+
+
 async def test_a_free_stream_takes_what_is_queued() -> None:
     """The first image goes at once and alone; those that came meanwhile go together, up to the largest batch.
 

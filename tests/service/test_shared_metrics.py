@@ -11,6 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from cnnsvc.errors import Fault
+from service.drift import LEAST_IMAGES
 from service.metrics import Metrics
 from service.shared_metrics import SharedRegistry, forget_living
 from tests.bundles import manifest_of
@@ -31,11 +32,12 @@ class Worker:
         self.is_ready = True
         self.metrics.watch_readiness(lambda: self.is_ready)
         self.metrics.watch_admission(lambda: self.num_queued, limit=512)
-        self.metrics.add_model(manifest_of(), TRIALS, lambda: self.num_queued)
+        self.model = self.metrics.add_model(manifest_of(), TRIALS, lambda: self.num_queued)
         self.metrics.workers.set(1)
         self.publish()
 
     def publish(self) -> None:
+        values.ValueClass = self._value_class  # for series that begin now
         self.metrics.sample()
         self.registry.publish()
 
@@ -45,6 +47,11 @@ class Worker:
         values.ValueClass = self._value_class
         with self.metrics.request("http", "classify"):
             yield
+
+    def answers(self, *classes: str) -> None:
+        """LEAST_IMAGES of each class."""
+        for name in classes * LEAST_IMAGES:
+            self.model.drift.observe(name, 0.5, (0, 0, 0))
 
     def calls(self, number: int) -> None:
         for _ in range(number):
@@ -91,6 +98,34 @@ def test_what_is_so_is_not_added_up(folder: Path) -> None:
     second.is_ready = False
     second.publish()
     assert first.sample("cnnsvc_ready") == 0
+
+
+def test_the_drift_of_the_worst(folder: Path) -> None:
+    """Shown is the greatest PSI, from the first worker that has images enough for one, and the images of all."""
+    first, second = Worker(folder, 0), Worker(folder, 1)
+    classes = {**MODEL, "feature": "classes"}
+    first.answers("rose", "daisy", "tulip")
+    second.answers("rose")
+    first.publish()
+    assert first.sample("cnnsvc_drift_psi", classes) == pytest.approx(0, abs=0.001)
+    second.publish()
+    for worker in (first, second):
+        psi, by_chance = (worker.sample(f"cnnsvc_drift_{name}", classes) for name in ("psi", "psi_by_chance"))
+        assert psi is not None
+        assert by_chance is not None
+        assert psi > 1 > by_chance > 0
+        assert worker.sample("cnnsvc_drift_window_images", MODEL) == 300 + LEAST_IMAGES
+
+
+def test_a_version_that_every_worker_unloads(folder: Path) -> None:
+    """Files keep its series, which say nothing any more: no images, no PSI."""
+    worker = Worker(folder, 0)
+    worker.answers("rose")
+    worker.publish()
+    worker.metrics.drift.forget(worker.model.drift)
+    worker.publish()
+    assert worker.sample("cnnsvc_drift_window_images", MODEL) == 0
+    assert worker.sample("cnnsvc_drift_psi", {**MODEL, "feature": "classes"}) == 0
 
 
 def test_no_counter_falls_when_a_worker_dies(folder: Path) -> None:
@@ -140,9 +175,13 @@ def test_no_metric_is_missing(folder: Path) -> None:
     """Every family of a single process is there with the same type, help and label names."""
     alone = CollectorRegistry()
     metrics = Metrics(alone, version="1.2.3")
-    metrics.add_model(manifest_of(), TRIALS, lambda: 0)
+    model = metrics.add_model(manifest_of(), TRIALS, lambda: 0)
     worker = Worker(folder, 0)
+    for drift in (model.drift, worker.model.drift):
+        for _ in range(LEAST_IMAGES):
+            drift.observe("rose", 0.5, (0, 0, 0))
     for one in (metrics, worker.metrics):
+        one.sample()
         one.observe_load("flowers", 0.1, is_loaded=True)
         one.rollout.set_refused("flowers", 2, Fault.HASH)
         one.rollout.set_routes("flowers", 1, {"stable": 1})

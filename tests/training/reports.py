@@ -107,7 +107,7 @@ def write_report_page(folder: Path, trained: Trained, scores_nk: Scores) -> Path
         artifacts={"model.onnx": artifact},
         files={},
         training=trained.facts,
-        baseline=(baseline := baseline_of(scores_nk, np.zeros(3))),
+        baseline=(baseline := baseline_of(scores_nk, np.zeros((len(scores_nk), 3)))),
     )
     write_page(folder, trained, Proof(scores_nk, AGREEMENTS, baseline), manifest)
     return folder / REPORT_DIR / PAGE_NAME

@@ -8,11 +8,12 @@ probabilities; it is published only if classes and accuracy stay.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnsvc.bins import NUM_CHANNEL_MEAN_BINS, NUM_CONFIDENCE_BINS, channel_mean_bin, channel_means, confidence_bin
 from cnnsvc.engines.base import Images, Scores
 from cnnsvc.errors import EngineError, ExportError, ImageError
 from cnnsvc.manifest import Artifact, Baseline
@@ -21,7 +22,6 @@ from training.originals import read_again
 from training.trained import Labelled
 
 BATCH_SIZE: Final = 32
-_NUM_CONFIDENCE_BINS: Final = 10
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def prove(
     Raises ExportError, with all figures, where one that is no draft disagrees too much or the reference is not finite.
     """
     agreements = [_agreement(candidate) for candidate in candidates]
-    batches, channel_sums = [], []
+    batches, means = [], []
     for start in range(0, len(validation.labels), batch_size):
         rows = slice(start, start + batch_size)
         images_nhwc = np.ascontiguousarray(validation.images_nhwc[rows])
@@ -68,11 +68,10 @@ def prove(
             else:
                 _add_originals(agreement, candidate, files, expected_nk, validation.labels[rows])
         batches.append(expected_nk)
-        channel_sums.append(images_nhwc.sum(axis=(0, 1, 2), dtype=np.float64))
+        means += [channel_means(image_hwc) for image_hwc in images_nhwc]
     _check([one for one in agreements if not one.draft])
     scores_nk = np.concatenate(batches)
-    num_pixels = validation.images_nhwc[..., 0].size
-    return Proof(scores_nk, agreements, baseline_of(scores_nk, np.sum(channel_sums, axis=0) / num_pixels))
+    return Proof(scores_nk, agreements, baseline_of(scores_nk, np.array(means)))
 
 
 def accepted_draft(agreements: list[Agreement], drafts: Iterable[str]) -> str | None:
@@ -93,12 +92,17 @@ def failures_of(proof: Proof, artifact: str) -> str:
     return "; ".join(one.describe() for one in failed)
 
 
-def baseline_of(scores_nk: Scores, channel_means: NDArray[np.float64]) -> Baseline:
-    """What drift is measured against, from float32 (N, K) scores and the mean of each channel, 0..255."""
-    counts = np.bincount(scores_nk.argmax(axis=1), minlength=scores_nk.shape[1])
-    confidences = scores_nk.max(axis=1).clip(0, 1)
-    histogram, _ = np.histogram(confidences, bins=_NUM_CONFIDENCE_BINS, range=(0, 1))
-    return Baseline((counts / len(scores_nk)).tolist(), histogram.tolist(), channel_means.tolist())
+def baseline_of(scores_nk: Scores, means_nc: NDArray[np.float64]) -> Baseline:
+    """What drift is measured against, from float32 (N, K) scores and each image's mean of each channel, 0..255."""
+    class_counts = np.bincount(scores_nk.argmax(axis=1), minlength=scores_nk.shape[1])
+    return Baseline(
+        class_shares=(class_counts / len(scores_nk)).tolist(),
+        confidence_histogram=_histogram(scores_nk.max(axis=1), confidence_bin, NUM_CONFIDENCE_BINS),
+        channel_means=means_nc.mean(axis=0).tolist(),
+        channel_mean_histograms=[
+            _histogram(means_n, channel_mean_bin, NUM_CHANNEL_MEAN_BINS) for means_n in means_nc.T
+        ],
+    )
 
 
 def artifacts_of(agreements: list[Agreement]) -> dict[str, Artifact]:
@@ -133,6 +137,13 @@ def warnings_of(agreements: list[Agreement]) -> list[str]:
         )
     unproven = dict.fromkeys(one.artifact for one in agreements if not one.num_images)
     return [*warnings, *(f"{name} ran on no file at all: it is unproven and not in the manifest" for name in unproven)]
+
+
+def _histogram(values: NDArray[Any], bin_of: Callable[[float, int], int], num_bins: int) -> list[int]:
+    counts = [0] * num_bins
+    for value in values.tolist():
+        counts[bin_of(value, num_bins)] += 1
+    return counts
 
 
 def _agreement(candidate: Candidate) -> Agreement:

@@ -70,6 +70,7 @@ def test_the_manifest(exported: Exported) -> None:
         assert manifest.artifacts[artifact].max_difference < 1e-5
     assert sum(manifest.baseline.class_shares) == pytest.approx(1)
     assert sum(manifest.baseline.confidence_histogram) == len(trained.validation.labels)
+    assert list(map(sum, manifest.baseline.channel_mean_histograms)) == 3 * [len(trained.validation.labels)]
     means = trained.validation.images_nhwc.mean(axis=(0, 1, 2))
     np.testing.assert_allclose(manifest.baseline.channel_means, means)
 

@@ -255,15 +255,18 @@ def test_the_worst_engine_counts() -> None:
 
 
 def test_the_baseline(tmp_path: Path) -> None:
-    """Class shares, confidences in ten bins and channel means describe the split as the network sees it."""
+    """Class shares, confidences in ten bins, channel means and each image's own in sixteen describe the split."""
     baseline = baseline_of(
         np.array([[0.95, 0.05, 0.0], [1.0, 0.0, 0.0], [0.3, 0.35, 0.35], [0.2, 0.2, 0.6]], np.float32),
-        np.array([10.5, 20.0, 30.0]),
+        np.array([[0.0, 20.0, 255.0], [15.9, 20.0, 255.0], [16.0, 20.0, 0.0], [10.1, 20.0, 254.0]]),
     )
     assert baseline.class_shares == [0.5, 0.25, 0.25]
     assert baseline.confidence_histogram == [0, 0, 0, 1, 0, 0, 1, 0, 0, 2]
-    assert baseline.channel_means == [10.5, 20.0, 30.0]
-    assert prove(split(tmp_path, 40), reference, []).baseline.channel_means == [19.5]
+    assert baseline.channel_means == [10.5, 20.0, 191.0]
+    assert baseline.channel_mean_histograms == [[3, 1, *[0] * 14], [0, 4, *[0] * 14], [1, *[0] * 14, 3]]
+    proved = prove(split(tmp_path, 40), reference, []).baseline
+    assert proved.channel_means == [19.5]
+    assert proved.channel_mean_histograms == [[16, 16, 8, *[0] * 13]]
 
 
 def rounded(draft: str, run: Callable[[Any], Scores], engine: str = "openvino") -> Candidate:
