@@ -21,7 +21,7 @@ _SUFFIXES: Final = {".jpg", ".jpeg", ".png", ".webp"}
 def photographs(folder: Path | None) -> dict[Size, list[bytes]]:
     """For each size as many JPEG files as NUM_OF_SIZE says, cropped to its proportions and scaled up or down."""
     most = max(NUM_OF_SIZE.values())
-    images = _from_folder(folder, most) if folder else [_generated(seed) for seed in range(most)]
+    images = _from_folder(folder, most) if folder else [generated(seed) for seed in range(most)]
     return {size: [_jpeg(image, size) for image in _repeated(images, num)] for size, num in NUM_OF_SIZE.items()}
 
 
@@ -38,7 +38,7 @@ def _from_folder(folder: Path, num: int) -> list[Image.Image]:
     return [Image.open(file).convert("RGB") for file in files[::step][:num]]
 
 
-def _generated(seed: int) -> Image.Image:
+def generated(seed: int) -> Image.Image:
     """Soft blobs of colour with fine grain, which a JPEG compresses about as a photograph."""
     generator = np.random.default_rng(seed)
     blobs = Image.fromarray(generator.integers(0, 256, (12, 16, 3), np.uint8)).resize(

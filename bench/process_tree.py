@@ -43,6 +43,12 @@ def cpu_seconds(root: int) -> float:
     return sum(process.cpu_ticks for process in members(_all_processes(), root)) / _TICKS_PER_SECOND
 
 
+def machine_cpu_seconds() -> float:
+    """Of all programs and of the kernel, and what a hypervisor took."""
+    user, nice, system, _idle, _iowait, *interrupts_and_stolen = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + sum(interrupts_and_stolen)) / _TICKS_PER_SECOND
+
+
 def memory_mib(root: int) -> float:
     """Resident, with pages that several processes share counted once (PSS)."""
     return sum(_pss_kib(process.pid) for process in members(_all_processes(), root)) / 1024

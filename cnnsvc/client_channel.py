@@ -7,7 +7,8 @@ from typing import Any, Final
 import grpc
 
 from cnnsvc import errors
-from cnnsvc.errors import CnnsvcError, Kind, LateError, NotReadyError, TooLargeError
+from cnnsvc.errors import CnnsvcError, Kind, LateError, NotReadyError, OverloadedError, TooLargeError
+from cnnsvc.retry_info import retry_after_seconds
 
 MESSAGE_LIMIT_BYTES: Final = 32 * 1024 * 1024
 """The server's default --body-limit-bytes."""
@@ -90,6 +91,14 @@ def error_of_kind(kind: str, message: str) -> CnnsvcError:
 
 def error_of_call(address: str, error: Any) -> CnnsvcError:
     """The error of a grpc.RpcError, whose concrete classes alone have a code."""
+    found = _error_of_call(address, error)
+    if isinstance(found, OverloadedError):
+        told = retry_after_seconds(error.trailing_metadata())
+        found.retry_after_seconds = found.retry_after_seconds if told is None else told
+    return found
+
+
+def _error_of_call(address: str, error: Any) -> CnnsvcError:
     code, details = error.code(), error.details() or ""
     if kind := _kind_told(error.trailing_metadata()):
         return error_of_kind(kind, details)

@@ -11,7 +11,7 @@ CnnsvcError
 ├── TooLargeError           too_large      body, pixels or batch over a limit
 ├── NotFoundError           not_found      no such model, version, route
 ├── NotReadyError           not_ready      known, but not serving yet
-├── OverloadedError         overloaded     the queue is full; try again later
+├── OverloadedError         overloaded     too much waits already; try again later
 ├── LateError               late           the deadline passed before the answer
 ├── CallCancelledError      cancelled      the caller went away, or another side ended the call
 ├── UnauthenticatedError    unauthenticated  the caller is not known
@@ -125,7 +125,13 @@ class NotReadyError(CnnsvcError):
 
 
 class OverloadedError(CnnsvcError):
+    """Too much waits already; after `retry_after_seconds` less will."""
+
     kind = Kind.OVERLOADED
+
+    def __init__(self, message: str, retry_after_seconds: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class LateError(CnnsvcError):

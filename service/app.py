@@ -73,7 +73,9 @@ async def _serve(settings: ServeSettings, seat: Seat | None) -> None:
     registry = Registry(metrics)
     models = Models(registry, metrics, settings, _model_options(settings, num_cpus), seat.state_dir if seat else None)
     predictor = Predictor(registry, _limits(settings, num_cpus))
-    metrics.watch_admission(lambda: predictor.num_admitted, limit=settings.queue_limit)
+    admission = predictor.admission
+    metrics.watch_admission(lambda: admission.num_images, limit=settings.queue_limit)
+    metrics.watch_admitted_bytes(lambda: admission.num_bytes, limit=settings.queue_limit_bytes)
     stop = _stop_event()
     doors = _build_doors(settings, predictor, registry, metrics, models.admin)
     if seat:
@@ -120,6 +122,7 @@ def _limits(settings: ServeSettings, num_cpus: int) -> PredictorLimits:
         max_images_per_call=settings.max_images_per_call,
         request_timeout_ms=settings.request_timeout_ms,
         num_patient=max(1, min(4 * (settings.num_streams or num_cpus), settings.queue_limit // 2)),
+        queue_limit_bytes=settings.queue_limit_bytes,
     )
 
 

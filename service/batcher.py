@@ -20,6 +20,7 @@ from cnnsvc.engines.base import Engine, Scores
 from cnnsvc.errors import CnnsvcError, LateError
 from cnnsvc.pixels import Pixels
 from service.batch_policy import batch_share
+from service.pace import Backlog, Pace, expected_seconds
 
 _log = logging.getLogger("cnnsvc.batcher")
 
@@ -44,12 +45,16 @@ class Inference:
 class _Waiting:
     image_bytes: bytes
     """Empty once it is answered or its caller is gone: what waits in vain must not keep memory."""
+    num_bytes: int
     deadline: float
     queued_at: float
     answer: asyncio.Future[Inference]
+    backlog: Backlog
 
     def forget(self, answer: asyncio.Future[Inference]) -> None:
         self.image_bytes = b""
+        self.backlog.num_images -= 1
+        self.backlog.num_bytes -= self.num_bytes
 
 
 _Outcome = tuple[_Waiting, Inference | Exception]
@@ -77,6 +82,8 @@ class Batcher:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._backlog = Backlog()
+        self._pace = Pace()
         self._threads = [
             threading.Thread(target=self._work, name=f"stream-{number}", daemon=True)
             for number in range(engine.num_streams)
@@ -88,13 +95,20 @@ class Batcher:
     def num_queued(self) -> int:
         return self._queue.qsize()
 
+    def expected_seconds(self, num_images: int = 0, num_bytes: int = 0) -> float:
+        """Until so many more would be answered, as far as those before them tell; 0 where a stream is free."""
+        return expected_seconds(self._pace, self._backlog, len(self._threads), num_images, num_bytes)
+
     def submit(self, image_bytes: bytes, deadline: float) -> asyncio.Future[Inference]:
         """The inference to come. It fails with LateError past the deadline, ImageError, TooLargeError or EngineError.
 
         Cancelled before a stream takes it, it costs nothing.
         """
         answer: asyncio.Future[Inference] = self._loop.create_future()
-        waiting = _Waiting(image_bytes, deadline, self._clock(), answer)
+        num_bytes = len(image_bytes)
+        waiting = _Waiting(image_bytes, num_bytes, deadline, self._clock(), answer, self._backlog)
+        self._backlog.num_images += 1
+        self._backlog.num_bytes += num_bytes
         answer.add_done_callback(waiting.forget)
         self._queue.put(waiting)
         return answer
@@ -125,7 +139,7 @@ class Batcher:
             outcomes = [(waiting, error) for waiting in batch]
         if outcomes:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                self._loop.call_soon_threadsafe(_deliver, outcomes)
+                self._loop.call_soon_threadsafe(self._deliver, outcomes)
         return True
 
     def _take_more(self, num_images: int) -> Iterator[_Waiting]:
@@ -193,6 +207,20 @@ class Batcher:
         except Exception as error:  # whatever it is, it is the answer to these callers
             return error
 
+    def _deliver(self, outcomes: list[_Outcome]) -> None:
+        num_inferred = sum(isinstance(outcome, Inference) for _, outcome in outcomes)
+        for waiting, outcome in outcomes:
+            if isinstance(outcome, Inference):
+                self._pace.observe(
+                    waiting.num_bytes,
+                    decode_seconds=outcome.decode_seconds,
+                    inference_seconds=outcome.inference_seconds / num_inferred,
+                )
+                if not waiting.answer.done():
+                    waiting.answer.set_result(outcome)
+            elif not waiting.answer.done():
+                waiting.answer.set_exception(outcome)
+
 
 @dataclass(frozen=True, slots=True)
 class _Decoded:
@@ -200,13 +228,3 @@ class _Decoded:
     image_hwc: Pixels
     queue_seconds: float
     decoded_at: float
-
-
-def _deliver(outcomes: list[_Outcome]) -> None:
-    for waiting, outcome in outcomes:
-        if waiting.answer.done():
-            continue
-        if isinstance(outcome, Exception):
-            waiting.answer.set_exception(outcome)
-        else:
-            waiting.answer.set_result(outcome)

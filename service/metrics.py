@@ -161,6 +161,10 @@ class Metrics:
         self._watch(self._admitted, num_admitted)
         self._admitted_limit.set(limit)
 
+    def watch_admitted_bytes(self, num_bytes: Callable[[], int], *, limit: int) -> None:
+        self._watch(self._admitted_bytes, num_bytes)
+        self._admitted_bytes_limit.set(limit)
+
     def sample(self) -> None:
         """Stores what is looked up at a scrape, for those of other workers: they cannot look it up here."""
         for gauge, value in self._watched:
@@ -191,6 +195,13 @@ class Metrics:
         self._admitted = self._gauge("cnnsvc_images_admitted", "Images admitted and not yet answered.")
         self._admitted_limit = self._gauge(
             "cnnsvc_images_admitted_limit", "Images admitted at which more are refused as overloaded."
+        )
+        self._admitted_bytes = self._gauge(
+            "cnnsvc_bytes_admitted",
+            "Encoded bytes of images admitted and not yet answered, and of bodies as they come.",
+        )
+        self._admitted_bytes_limit = self._gauge(
+            "cnnsvc_bytes_admitted_limit", "Bytes admitted at which more are refused as overloaded."
         )
 
     def _add_model_metrics(self) -> None:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from cnnsvc.classification import Timings
 from cnnsvc.errors import CnnsvcError, InvalidError, Kind, LateError, OverloadedError, TooLargeError
 from cnnsvc.ranking import ScoredClasses, check_top_k, rank
-from service.batcher import Inference
+from service.admission import Admission
+from service.batcher import Batcher, Inference
+from service.pace import is_in_time
 from service.registry import Registry, ServedModel
 
 
@@ -46,20 +48,16 @@ class PredictorLimits:
     request_timeout_ms: int
     num_patient: int = 16
     """Calls of classify_when_room admitted at once: enough to keep every engine stream busy."""
+    queue_limit_bytes: int = 256 * 1024 * 1024
+    """Encoded, of images admitted and not yet answered and of bodies that are being received."""
 
 
 class Predictor:
     def __init__(self, registry: Registry, limits: PredictorLimits) -> None:
         self._registry = registry
         self._limits = limits
-        self._num_admitted = 0
-        self._has_room = asyncio.Event()
         self._turns = asyncio.Semaphore(limits.num_patient)
-
-    @property
-    def num_admitted(self) -> int:
-        """Images admitted and not yet answered."""
-        return self._num_admitted
+        self.admission = Admission(limit_images=limits.queue_limit, limit_bytes=limits.queue_limit_bytes)
 
     async def classify(self, query: Query) -> Answer:
         """Raises CnnsvcError of kind invalid, too_large, not_found, not_ready, overloaded, late or internal."""
@@ -67,8 +65,10 @@ class Predictor:
         served = self._registry.get(query.model, query.version, query.label)
         top_k = check_top_k(query.top_k, len(served.manifest.class_names))
         deadline = self._deadline(query, started)
-        num_images = len(query.images)
-        self._admit(num_images)
+        num_images, num_bytes = len(query.images), sum(map(len, query.images))
+        self._check_number(num_images)
+        self._require_room(served.batcher, num_images, num_bytes, deadline - started)
+        self.admission.add(num_images, num_bytes)
         try:
             inferences = await _infer_all(served, query.images, started, deadline)
         except Exception as error:
@@ -76,8 +76,7 @@ class Predictor:
                 served.tally.num_failed += num_images
             raise
         finally:
-            self._num_admitted -= num_images
-            self._has_room.set()
+            self.admission.release(num_images, num_bytes)
         served.tally.num_answered += num_images
         results = [_observe(served, inference, top_k) for inference in inferences]
         manifest = served.manifest
@@ -92,13 +91,18 @@ class Predictor:
         patience_seconds = None if query.deadline is None else query.deadline - time.monotonic()
         try:
             async with asyncio.timeout(patience_seconds) as patience, self._turns:
-                while self._num_admitted >= self._limits.queue_limit:
-                    self._has_room.clear()
-                    await self._has_room.wait()
+                while not self._has_room(query):
+                    await self.admission.wait_for_release()
                 patience.reschedule(None)  # from here on classify keeps the deadline
                 return await self.classify(query)
         except TimeoutError:
             raise LateError("the deadline passed while the image waited for its turn") from None
+
+    def require_room(self, query: Query, num_bytes: int) -> None:
+        """Raises what classify would now, for one image of so many bytes that need not have come yet."""
+        now = time.monotonic()
+        served = self._registry.get(query.model, query.version, query.label)
+        self._require_room(served.batcher, 1, num_bytes, self._deadline(query, now) - now)
 
     def _deadline(self, query: Query, now: float) -> float:
         limit = now + self._limits.request_timeout_ms / 1000
@@ -107,18 +111,39 @@ class Predictor:
             raise LateError("the deadline had passed before the call was admitted")
         return deadline
 
-    def _admit(self, num_images: int) -> None:
-        limits = self._limits
+    def _check_number(self, num_images: int) -> None:
+        limit = self._limits.max_images_per_call
         if num_images == 0:
             raise InvalidError("the call has no image; expected at least one")
-        if num_images > limits.max_images_per_call:
-            raise TooLargeError(f"the call has {num_images} images; allowed are {limits.max_images_per_call}")
-        if self._num_admitted + num_images > limits.queue_limit:
+        if num_images > limit:
+            raise TooLargeError(f"the call has {num_images} images; allowed are {limit}")
+
+    def _require_room(self, batcher: Batcher, num_images: int, num_bytes: int, remaining_seconds: float) -> None:
+        """Raises OverloadedError where there is no room or the answer would be late: such a call shall cost nothing."""
+        if not self.admission.has_room(num_images, num_bytes):
+            self.admission.require_room(num_images, num_bytes, retry_after_seconds=_retry_after(batcher))
+        expected_seconds = batcher.expected_seconds(num_images, num_bytes)
+        if not is_in_time(expected_seconds, remaining_seconds):
             raise OverloadedError(
-                f"{self._num_admitted} images wait for an answer and {num_images} came;"
-                f" the limit is {limits.queue_limit} (queue_limit)"
+                f"{num_images} images came and {self.admission.num_images} wait for an answer, which is expected in"
+                f" {1000 * expected_seconds:.0f} ms; too close to the deadline, in {1000 * remaining_seconds:.0f} ms",
+                _retry_after(batcher),
             )
-        self._num_admitted += num_images
+
+    def _has_room(self, query: Query) -> bool:
+        """Whether classify would not refuse it as overloaded. Raises NotFoundError or NotReadyError."""
+        now = time.monotonic()
+        num_images, num_bytes = len(query.images), sum(map(len, query.images))
+        batcher = self._registry.get(query.model, query.version, query.label).batcher
+        expected_seconds = batcher.expected_seconds(num_images, num_bytes)
+        return self.admission.has_room(num_images, num_bytes) and is_in_time(
+            expected_seconds, self._deadline(query, now) - now
+        )
+
+
+def _retry_after(batcher: Batcher) -> float:
+    """When what waits now is answered, in seconds; 1 where nothing is known to wait."""
+    return batcher.expected_seconds() or 1.0
 
 
 async def _infer_all(served: ServedModel, images: Sequence[bytes], started: float, deadline: float) -> list[Inference]:

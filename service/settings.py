@@ -98,6 +98,14 @@ class ServeSettings:
     queue_limit: Annotated[
         int, setting("Most images admitted and not yet answered; more are refused as overloaded.", min=1)
     ] = 512
+    queue_limit_bytes: Annotated[
+        int,
+        setting(
+            "Most encoded bytes, of images admitted and not yet answered and of HTTP bodies as they are received; more"
+            " are refused as overloaded.",
+            min=1024,
+        ),
+    ] = 256 * 1024 * 1024
     max_images_per_call: Annotated[int, setting("Most images in one call.", min=1)] = 128
     stream_window: Annotated[
         int, setting("Images of one gRPC stream that may wait for their answers; the server reads no further.", min=1)
@@ -130,6 +138,11 @@ class ServeSettings:
         if 0 < self.drift_window_images < LEAST_IMAGES:
             raise ValueError(
                 f"--drift-window-images is {self.drift_window_images}; expected 0, or {LEAST_IMAGES} or more"
+            )
+        if self.queue_limit_bytes < self.body_limit_bytes:
+            raise ValueError(
+                f"--queue-limit-bytes is {self.queue_limit_bytes}, less than the {self.body_limit_bytes} of"
+                " --body-limit-bytes; a body as large as is allowed would never find room"
             )
         if not self.host:
             raise ValueError("--host is empty; expected an address or a name, such as 127.0.0.1 or 0.0.0.0")

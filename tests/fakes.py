@@ -13,6 +13,7 @@ from cnnsvc.engines.choice import Choice, Trial
 from cnnsvc.errors import NotFoundError
 from cnnsvc.manifest import Manifest
 from cnnsvc.model import Model, ModelOptions
+from service.admission import Admission
 from service.batcher import Batcher
 from service.metrics import Metrics
 from service.predictor import Answer, Predictor, Query
@@ -67,6 +68,13 @@ class FakePredictor(Predictor):
         self.queries: list[Query] = []
         self.is_asked = asyncio.Event()
         self.is_cancelled = asyncio.Event()
+        self.admission = Admission(limit_images=512, limit_bytes=1024 * 1024)
+        self.room_error: Exception | None = None
+        """Raised before a raw body is read."""
+
+    def require_room(self, query: Query, num_bytes: int) -> None:
+        if self.room_error:
+            raise self.room_error
 
     async def classify(self, query: Query) -> Answer:
         self.queries.append(query)

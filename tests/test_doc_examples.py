@@ -15,6 +15,7 @@ NOT_RUN: Final = {
     ("call.md", "needs grpcurl"): 1,
     ("operate.md", "needs a Docker engine"): 1,
     ("operate.md", "needs several versions"): 1,
+    ("operate.md", "takes minutes, and a machine that does nothing else"): 1,
     ("serve.md", "needs a Docker engine"): 1,
     ("serve.md", "needs a package index"): 1,
     ("train.md", "needs a package index and an NVIDIA GPU"): 1,

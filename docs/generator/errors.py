@@ -19,7 +19,9 @@ def page() -> str:
         table(("kind", "means", "gRPC", "HTTP", "Retry-After"), map(_row, Kind)),
         "Over HTTP an error is an RFC 9457 document, `application/problem+json`, with `kind`, `detail` and"
         " `request_id`. Over gRPC the sentence is the status message and the kind the trailing metadata"
-        " `cnnsvc-error-kind`; in a stream both stand in the answer of the image.",
+        " `cnnsvc-error-kind`; in a stream both stand in the answer of the image. When to come again"
+        " after an overloaded call is there too: `google.rpc.RetryInfo` in the `google.rpc.Status` of"
+        " `grpc-status-details-bin`.",
         "An internal error carries no words of its own, only the request id: the log has the rest.",
     )
 
@@ -32,6 +34,8 @@ def meanings() -> dict[str, str]:
 def _row(kind: Kind) -> list[str]:
     status = HTTP_STATUS[kind]
     retry = "" if status.retry_after_s is None else f"{status.retry_after_s} s"
+    if kind is Kind.OVERLOADED:
+        retry += " or more, as long as what waits will take"
     return [
         code(kind.value),
         text(meanings()[kind]),

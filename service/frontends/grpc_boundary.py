@@ -9,7 +9,8 @@ from typing import Any, Final, TypeVar
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from cnnsvc.errors import CnnsvcError, InvalidError, Kind, LateError
+from cnnsvc.errors import CnnsvcError, InvalidError, Kind, LateError, OverloadedError
+from cnnsvc.retry_info import STATUS_KEY, status_with_retry
 from service.frontends.status import grpc_status
 from service.logs import REQUEST_ID_HEADER, bind_request_id, current_request_id
 
@@ -72,9 +73,14 @@ async def refuse(context: Context, error: Exception) -> None:
     in a cycle through the call, and refused images would pile up until the collector's next full run.
     """
     kind, message = describe(error)
-    trailing = ((REQUEST_ID_HEADER, current_request_id()), (ERROR_KIND_KEY, kind.value))
+    trailing: list[tuple[str, str | bytes]] = [
+        (REQUEST_ID_HEADER, current_request_id()),
+        (ERROR_KIND_KEY, kind.value),
+    ]
+    if isinstance(error, OverloadedError):
+        trailing.append((STATUS_KEY, status_with_retry(grpc_status(kind), message, error.retry_after_seconds)))
     try:
-        await context.abort(grpc_status(kind), message, trailing)
+        await context.abort(grpc_status(kind), message, tuple(trailing))
     except grpc.aio.AbortError as aborted:
         aborted.__traceback__ = aborted.__context__ = None
     except grpc.aio.BaseError:  # the call is over and nobody reads the status; gRPC would log a traceback

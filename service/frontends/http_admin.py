@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from cnnsvc.errors import CallCancelledError, InvalidError, SettingError, UnauthenticatedError
 from service.admin import MAX_WEIGHT, Admin
+from service.admission import Admission
 from service.frontends.http_body import ClientGoneError, read_body
 from service.frontends.http_messages import MAX_VERSION
 from service.frontends.http_parameters import read_integer, read_query_string
@@ -23,6 +24,8 @@ ADMIN_PATH: Final = "/api/v1/admin/models"
 MIN_TOKEN_CHARS: Final = 16
 _BODY_LIMIT_BYTES: Final = 64 * 1024
 _BODY_TIMEOUT_MS: Final = 10_000
+# Of its own: an operator must get through to a server that images have filled.
+_ADMISSION: Final = Admission(limit_images=1, limit_bytes=64 * _BODY_LIMIT_BYTES)
 
 Act = Callable[[Request, ObservedRequest], Awaitable[msgspec.Struct]]
 
@@ -139,9 +142,8 @@ class AdminDoor:
 
 async def _read(request: Request, kind: type[Any]) -> Any:
     """The body as such a message. Raises InvalidError, TooLargeError, LateError, CallCancelledError."""
-    headers = dict(request.scope["headers"])
     try:
-        body = await read_body(request.receive, headers, _BODY_LIMIT_BYTES, _BODY_TIMEOUT_MS)
+        body = await read_body(request.receive, _ADMISSION, _BODY_LIMIT_BYTES, _BODY_TIMEOUT_MS)
     except ClientGoneError:
         raise CallCancelledError("the caller went away before its body was complete") from None
     try:

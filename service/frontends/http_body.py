@@ -10,6 +10,7 @@ import msgspec
 from starlette.types import Receive
 
 from cnnsvc.errors import InvalidError, LateError, TooLargeError, UnsupportedError
+from service.admission import Admission
 from service.frontends.http_messages import ClassifyRequest
 from service.frontends.http_multipart import read_multipart
 from service.frontends.http_parameters import CLASSIFY_PARAMETERS, add_parameter, shown
@@ -50,18 +51,24 @@ def body_form(headers: Headers) -> BodyForm:
     )
 
 
-async def read_body(receive: Receive, headers: Headers, limit_bytes: int, timeout_ms: int) -> bytes:
-    """The whole body. Raises TooLargeError, by its announced length before a byte is read, LateError, ClientGoneError.
+def announced_bytes(headers: Headers, limit_bytes: int) -> int:
+    """The length that the headers announce, 0 where they do not. Raises TooLargeError."""
+    num_bytes = int(headers.get(b"content-length", b"0"))
+    if num_bytes > limit_bytes:
+        raise TooLargeError(f"the body has {num_bytes} bytes; allowed are {limit_bytes}")
+    return num_bytes
 
+
+async def read_body(receive: Receive, admission: Admission, limit_bytes: int, timeout_ms: int) -> bytes:
+    """The whole body. Raises TooLargeError, OverloadedError, LateError, ClientGoneError.
+
+    What has come of it counts as held, until it is returned: then it is for the caller to admit what it is made of.
     What is left unread after a refusal is dropped by the server as it comes, so that the answer reaches a client that
     writes all of its body before it reads.
     """
-    announced = headers.get(b"content-length")
-    if announced is not None and int(announced) > limit_bytes:
-        raise TooLargeError(f"the body has {int(announced)} bytes; allowed are {limit_bytes}")
     try:
         async with asyncio.timeout(timeout_ms / 1000):
-            return await _read_chunks(receive, limit_bytes)
+            return await _read_chunks(receive, admission, limit_bytes)
     except TimeoutError:
         raise LateError(f"the body was not complete within {timeout_ms} ms") from None
 
@@ -74,20 +81,25 @@ async def discard_body(receive: Receive) -> None:
                 pass
 
 
-async def _read_chunks(receive: Receive, limit_bytes: int) -> bytes:
+async def _read_chunks(receive: Receive, admission: Admission, limit_bytes: int) -> bytes:
     chunks: list[bytes] = []
     num_bytes = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGoneError
-        chunk: bytes = message.get("body", b"")
-        num_bytes += len(chunk)
-        if num_bytes > limit_bytes:
-            raise TooLargeError(f"the body has at least {num_bytes} bytes; allowed are {limit_bytes}")
-        if not message.get("more_body", False):
-            return b"".join((*chunks, chunk)) if chunks else chunk
-        chunks.append(chunk)
+    try:
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError
+            chunk: bytes = message.get("body", b"")
+            if num_bytes + len(chunk) > limit_bytes:
+                raise TooLargeError(f"the body has at least {num_bytes + len(chunk)} bytes; allowed are {limit_bytes}")
+            admission.require_room(0, len(chunk))
+            admission.add(0, len(chunk))
+            num_bytes += len(chunk)
+            if not message.get("more_body", False):
+                return b"".join((*chunks, chunk)) if chunks else chunk
+            chunks.append(chunk)
+    finally:
+        admission.release(0, num_bytes)
 
 
 def read_images(

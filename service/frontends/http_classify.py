@@ -9,8 +9,17 @@ from typing import Final, TypeVar
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from cnnsvc.errors import Kind, TooLargeError
-from service.frontends.http_body import ClientGoneError, Headers, body_form, discard_body, read_body, read_images
+from cnnsvc.errors import Kind, OverloadedError, TooLargeError
+from service.frontends.http_body import (
+    BodyForm,
+    ClientGoneError,
+    Headers,
+    announced_bytes,
+    body_form,
+    discard_body,
+    read_body,
+    read_images,
+)
 from service.frontends.http_messages import classify_response
 from service.frontends.http_parameters import (
     CLASSIFY_PARAMETERS,
@@ -63,20 +72,29 @@ class ClassifyEndpoint:
         timeout_ms = read_timeout_ms(headers.get(_TIMEOUT_HEADER), limits.request_timeout_ms)
         parameters = read_query_string(scope["query_string"], CLASSIFY_PARAMETERS)
         form = body_form(headers)
-        body = await _read_body(receive, headers, limits.body_limit_bytes, timeout_ms)
+        deadline = arrived + timeout_ms / 1000
+        try:
+            self._require_room(form, parameters, announced_bytes(headers, limits.body_limit_bytes), deadline)
+            body = await read_body(receive, self._predictor.admission, limits.body_limit_bytes, timeout_ms)
+        except (TooLargeError, OverloadedError):
+            await _discard_before_close(receive, headers)
+            raise
         images = read_images(form, headers, body, parameters, limits.max_images_per_call)
-        query = build_query(images, parameters, deadline=arrived + timeout_ms / 1000)
-        return await _unless_gone(receive, self._predictor.classify(query))
+        del body  # a form's images are copies, and would be held beside it
+        return await _unless_gone(receive, self._predictor.classify(build_query(images, parameters, deadline)))
+
+    def _require_room(self, form: BodyForm, parameters: dict[str, str], num_bytes: int, deadline: float) -> None:
+        """Raises OverloadedError. Only of a raw body the model is known before it is read."""
+        if form is BodyForm.RAW:
+            self._predictor.require_room(build_query([], parameters, deadline), num_bytes)
+        else:
+            self._predictor.admission.require_room(1, num_bytes)
 
 
-async def _read_body(receive: Receive, headers: Headers, limit_bytes: int, timeout_ms: int) -> bytes:
-    try:
-        return await read_body(receive, headers, limit_bytes, timeout_ms)
-    except TooLargeError:
-        # The server closes this connection with its answer; a client that still writes would lose the answer with it.
-        if headers.get(b"connection", b"").lower() == b"close":
-            await discard_body(receive)
-        raise
+async def _discard_before_close(receive: Receive, headers: Headers) -> None:
+    """Where the server closes the connection with its answer, a client that still writes would lose the answer."""
+    if headers.get(b"connection", b"").lower() == b"close":
+        await discard_body(receive)
 
 
 async def _unless_gone(receive: Receive, work: Awaitable[T]) -> T:

@@ -44,8 +44,7 @@ class NativeClassifier(pb_grpc.ClassifierServicer):
         self, request_bytes: bytes, context: Context
     ) -> pb.ClassifyResponse | None:
         async def answer(observed: ObservedRequest) -> pb.ClassifyResponse:
-            request = parse(pb.ClassifyRequest, request_bytes)
-            found = await self._predictor.classify(_query(request, context))
+            found = await self._predictor.classify(_query(parse(pb.ClassifyRequest, request_bytes), context))
             observed.model, observed.version = found.model, found.version
             return _classify_response(found)
 
@@ -117,7 +116,7 @@ class NativeClassifier(pb_grpc.ClassifierServicer):
 
 def _query(request: pb.ClassifyRequest, context: Context) -> Query:
     return Query(
-        images=request.images,
+        images=list(request.images),  # the message copies an image each time that it is asked for it
         model=request.model,
         version=request.version,
         top_k=request.top_k if request.HasField("top_k") else None,

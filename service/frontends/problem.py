@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problem documents."""
 
 import logging
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -8,7 +9,7 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.types import Send
 
-from cnnsvc.errors import CnnsvcError, Kind
+from cnnsvc.errors import CnnsvcError, Kind, OverloadedError
 from service.frontends.status import HttpStatus, http_status
 
 PROBLEM_TYPE: Final = b"application/problem+json"
@@ -42,7 +43,7 @@ def describe(error: Exception, path: str, request_id: str) -> tuple[Problem, lis
         _log.error("the call to %r failed", path[:200], exc_info=error)
         detail = f"internal error; the server's log has it as request {request_id}"
     found = http_status(kind)
-    headers = [] if found.retry_after_s is None else [(b"retry-after", b"%d" % found.retry_after_s)]
+    headers = _retry_after(error, found)
     if kind is Kind.UNAUTHENTICATED:
         headers.append((b"www-authenticate", b"Bearer"))
     return _problem(found, kind, detail, request_id), headers
@@ -53,6 +54,14 @@ async def send_problem(send: Send, problem: Problem, headers: list[tuple[bytes, 
     own = [(b"content-type", PROBLEM_TYPE), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": problem.status, "headers": own + headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def _retry_after(error: Exception, found: HttpStatus) -> list[tuple[bytes, bytes]]:
+    """Whole seconds (RFC 9110, 10.2.3), rounded up."""
+    if found.retry_after_s is None:
+        return []
+    seconds: float = error.retry_after_seconds if isinstance(error, OverloadedError) else 0
+    return [(b"retry-after", b"%d" % max(found.retry_after_s, math.ceil(seconds)))]
 
 
 def _describe_routing(error: HTTPException, path: str, request_id: str) -> tuple[Problem, list[tuple[bytes, bytes]]]:

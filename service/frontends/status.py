@@ -14,7 +14,7 @@ class HttpStatus:
     title: str
     """The status' own phrase: problem documents without a type of their own must show it (RFC 9457, 4.2.1)."""
     retry_after_s: int | None = None
-    """Where trying again may help: seconds for the Retry-After header."""
+    """Where trying again may help: least seconds for the Retry-After header."""
 
 
 GRPC_STATUS: Final[dict[Kind, grpc.StatusCode]] = {

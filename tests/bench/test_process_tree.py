@@ -2,7 +2,7 @@
 
 import os
 
-from bench.process_tree import Process, cpu_seconds, members, memory_mib, parse_stat
+from bench.process_tree import Process, cpu_seconds, machine_cpu_seconds, members, memory_mib, parse_stat
 
 _STAT = (
     "4242 (a (odd) name) S 41 4242 40 0 -1 4194304 100 200 0 0 11 22 33 44 20 0 1 0 500 1000 100 18446744073709551615"
@@ -22,6 +22,6 @@ def test_members() -> None:
 
 
 def test_own_process() -> None:
-    """The running process has used CPU and holds memory."""
-    assert cpu_seconds(os.getpid()) > 0
+    """The running process has used CPU, less than the whole machine, and holds memory."""
+    assert 0 < cpu_seconds(os.getpid()) < machine_cpu_seconds()
     assert memory_mib(os.getpid()) > 1

@@ -40,6 +40,7 @@ from cnnsvc.errors import (
 from cnnsvc.local import LocalClassifier
 from cnnsvc.model import ModelOptions
 from cnnsvc.pb import classifier_pb2 as pb
+from cnnsvc.retry_info import STATUS_KEY, status_with_retry
 from tests.bundles import CLASS_NAMES, write_bundle
 from tests.cnnsvc.driven_client import DrivenClient
 from tests.cnnsvc.scripted_server import RESULT, Requests, ScriptedServer, answer_all, scripted
@@ -266,6 +267,24 @@ def test_nothing_else_is_tried_again(
     with client_of(script.address) as client, pytest.raises(error, match="what came") as failed:
         client.classify(b"x")
     assert type(failed.value) is error
+    assert script.num_calls == 1
+
+
+@BOTH
+@pytest.mark.parametrize("seconds", [None, 2.5])
+def test_overload_says_when_to_come_again(client_of: MakeClient, script: ScriptedServer, seconds: float | None) -> None:
+    """The server's hint is in the error, a second where it gave none; the client does not try again by itself."""
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+    def refuse(num_calls: int, context: Any) -> None:
+        if seconds is not None:
+            context.set_trailing_metadata(((STATUS_KEY, status_with_retry(code, "much waits", seconds)),))
+        context.abort(code, "much waits")
+
+    script.before = refuse
+    with client_of(script.address) as client, pytest.raises(OverloadedError, match="much waits") as failed:
+        client.classify(b"x")
+    assert failed.value.retry_after_seconds == (seconds or 1.0)
     assert script.num_calls == 1
 
 

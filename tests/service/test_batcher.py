@@ -222,3 +222,28 @@ def test_policy(num_queued: int, num_streams: int, batch_size: int) -> None:
     assert (share + 1) * num_streams < num_queued + 1 + num_streams
     if batch_size == 1:
         assert share == 0
+
+
+async def test_what_waits_is_expected_to_take_its_time() -> None:
+    """By the pace of what was answered the wait grows with what is submitted, and shrinks as callers go."""
+    engine, now = GatedEngine(), [0.0]
+
+    def take_a_second() -> float:
+        now[0] += 0.5  # between any two looks at the clock
+        return now[0]
+
+    engine.gate.set()
+    batcher = Batcher(decode, engine, clock=take_a_second)
+    await batcher.submit(image(1), FAR)
+    assert batcher.expected_seconds(1, 1) == 0
+    engine.gate.clear()
+    answers = [batcher.submit(image(value), FAR) for value in range(2, 6)]
+    await until(lambda: engine.batch_sizes == [1, 1])
+    assert batcher.expected_seconds() == pytest.approx(4 * (0.5 + 0.5))
+    assert batcher.expected_seconds(2, 2) == pytest.approx(6 * (0.5 + 0.5))
+    answers.pop().cancel()
+    await until(lambda: batcher.expected_seconds() == pytest.approx(3))
+    engine.gate.set()
+    await asyncio.gather(*answers)
+    assert batcher.expected_seconds() == 0
+    batcher.close()

@@ -83,14 +83,17 @@ def test_what_is_asked_at_each_scrape() -> None:
     registry = CollectorRegistry()
     metrics = Metrics(registry, version="1.2.3")
     assert registry.get_sample_value("cnnsvc_ready") == 0
-    states = {"is_ready": False, "num_admitted": 3}
+    states = {"is_ready": False, "num_admitted": 3, "num_bytes": 5000}
     metrics.watch_readiness(lambda: bool(states["is_ready"]))
     metrics.watch_admission(lambda: states["num_admitted"], limit=512)
+    metrics.watch_admitted_bytes(lambda: states["num_bytes"], limit=2**20)
     assert registry.get_sample_value("cnnsvc_ready") == 0
     states |= {"is_ready": True, "num_admitted": 4}
     assert registry.get_sample_value("cnnsvc_ready") == 1
     assert registry.get_sample_value("cnnsvc_images_admitted") == 4
     assert registry.get_sample_value("cnnsvc_images_admitted_limit") == 512
+    assert registry.get_sample_value("cnnsvc_bytes_admitted") == 5000
+    assert registry.get_sample_value("cnnsvc_bytes_admitted_limit") == 2**20
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,56 @@ async def test_past_the_bound_calls_are_refused_at_once(room: Room) -> None:
     assert await room.predictor.classify(Query(images))
 
 
+async def test_past_the_bound_of_bytes_calls_are_refused_at_once(tmp_path: Path) -> None:
+    """Encoded bytes beyond the limit are refused as overloaded, and freed with the answers."""
+    image = encode("PNG")
+    room = Room(PredictorLimits(100, 6, 10_000, queue_limit_bytes=5 * len(image)))
+    await room.loader.load_bundle(write_bundle(tmp_path))
+    calls = (room.predictor.classify(Query([image] * 2)) for _ in range(3))
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(outcome) is OverloadedError for outcome in outcomes] == [False, False, True]
+    assert f"{4 * len(image)} bytes are held" in str(outcomes[2])
+    assert room.predictor.admission.num_bytes == 0
+    room.registry.close()
+
+
+async def test_what_would_be_late_is_refused_at_once(room: Room) -> None:
+    """Behind a backlog a call with a near deadline is overloaded at once, told when to come again; a patient one waits.
+
+    The same is told of an image that is not there yet. Once the backlog is answered, a near deadline is good enough.
+    """
+    slow = encode("PNG", np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), dtype=np.uint8))
+    await room.predictor.classify(Query([slow]))
+    backlog = asyncio.create_task(room.predictor.classify(Query([slow] * 6)))
+    await asyncio.sleep(0)
+    near = Query([encode("PNG")], deadline=time.monotonic() + 0.02)
+    with pytest.raises(OverloadedError, match=r"1 images came and 6 wait .* too close to the deadline") as refused:
+        await room.predictor.classify(near)
+    assert 0.02 < refused.value.retry_after_seconds < 10
+    with pytest.raises(OverloadedError, match="too close"):
+        room.predictor.require_room(near, 100)
+    room.predictor.require_room(Query([]), 100)
+    await room.predictor.classify(Query([encode("PNG")]))
+    await backlog
+    assert await room.predictor.classify(Query([encode("PNG")], deadline=time.monotonic() + 1))
+
+
+async def test_a_stream_waits_for_bytes(tmp_path: Path) -> None:
+    """Where bodies hold all bytes, classify_when_room waits until some are released instead of being refused."""
+    image = encode("PNG")
+    room = Room(PredictorLimits(100, 6, 10_000, queue_limit_bytes=len(image)))
+    await room.loader.load_bundle(write_bundle(tmp_path))
+    room.predictor.admission.add(0, 1)
+    waiting = asyncio.create_task(room.predictor.classify_when_room(Query([image])))
+    with pytest.raises(OverloadedError):
+        await room.predictor.classify(Query([image]))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    room.predictor.admission.release(0, 1)
+    assert (await waiting).model == "flowers"
+    room.registry.close()
+
+
 async def test_a_deadline_ends_the_wait(room: Room) -> None:
     """A call whose deadline passes while it works is late, in about that time."""
     large = encode("PNG", np.random.default_rng(0).integers(0, 256, (2500, 2500, 3), dtype=np.uint8))

@@ -18,3 +18,10 @@ def test_a_window_of_drift_that_says_nothing() -> None:
     """One that would never hold enough is refused with what is allowed."""
     with pytest.raises(ValueError, match="--drift-window-images is 99; expected 0, or 100 or more"):
         ServeSettings(models_dir=Path("models"), drift_window_images=99)
+
+
+def test_a_body_as_large_as_allowed_must_find_room() -> None:
+    """Fewer bytes for the whole queue than for one body are refused with both numbers; as many are enough."""
+    with pytest.raises(ValueError, match="--queue-limit-bytes is 1999, less than the 2000 of --body-limit-bytes"):
+        ServeSettings(Path("models"), body_limit_bytes=2000, queue_limit_bytes=1999)
+    assert ServeSettings(Path("models"), body_limit_bytes=2000, queue_limit_bytes=2000)

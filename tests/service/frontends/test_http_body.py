@@ -1,3 +1,4 @@
+import asyncio
 import base64
 
 import msgspec
@@ -5,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnsvc.errors import CnnsvcError, UnsupportedError
+from cnnsvc.errors import CnnsvcError, OverloadedError, UnsupportedError
+from service.admission import Admission
 from service.frontends.http_body import BodyForm, body_form, read_body, read_images
+from tests.service.frontends.http_door import until
 
 FORM_HEADERS = {b"content-type": b'multipart/form-data; boundary="a b"'}
 MAX_IMAGES = 3
@@ -72,4 +75,36 @@ async def test_bodies_are_joined(num_chunks: int) -> None:
     async def receive() -> dict[str, object]:
         return messages.pop(0)
 
-    assert await read_body(receive, {}, limit_bytes=100, timeout_ms=1000) == body
+    admission = Admission(limit_images=1, limit_bytes=100)
+    assert await read_body(receive, admission, limit_bytes=100, timeout_ms=1000) == body
+
+
+async def test_a_body_is_held_as_it_comes() -> None:
+    """Only what has come counts, however much there will be; once it is there it is the caller's to count."""
+    admission = Admission(limit_images=1, limit_bytes=100)
+    pieces = asyncio.Queue[bytes]()
+
+    async def receive() -> dict[str, object]:
+        piece = await pieces.get()
+        return {"type": "http.request", "body": piece, "more_body": bool(piece)}
+
+    reading = asyncio.create_task(read_body(receive, admission, limit_bytes=1000, timeout_ms=5000))
+    for num_bytes in (30, 60):
+        pieces.put_nowait(bytes(30))
+        await until(lambda expected=num_bytes: admission.num_bytes == expected)  # type: ignore[misc]
+    pieces.put_nowait(b"")
+    assert await reading == bytes(60)
+    assert admission.num_bytes == 0
+
+
+async def test_a_body_beyond_what_may_be_held_is_refused() -> None:
+    """The piece that finds no room ends the body as overloaded, and what had come of it is let go."""
+    admission = Admission(limit_images=1, limit_bytes=100)
+    admission.add(0, 50)
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": bytes(30), "more_body": True}
+
+    with pytest.raises(OverloadedError, match="30 bytes came and 80 bytes are held; the limit is 100"):
+        await read_body(receive, admission, limit_bytes=1000, timeout_ms=1000)
+    assert admission.num_bytes == 50

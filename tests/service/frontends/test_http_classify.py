@@ -1,5 +1,5 @@
 import base64
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import httpx
@@ -272,6 +272,37 @@ async def test_too_large_bodies_name_both_sizes() -> None:
     assert (await post(open_door(), content=bytes(BODY_LIMIT_BYTES))).status_code == 200
 
 
+async def test_overload_is_told_before_the_body_is_read() -> None:
+    """A raw image is refused by its headers, with when to come again; nothing of its body is asked for."""
+    door = open_door()
+    door.predictor.room_error = OverloadedError("much waits", retry_after_seconds=4.5)
+
+    num_read = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal num_read
+        num_read += 1
+        yield IMAGE
+
+    response = await post(door, content=body(), headers={"content-type": "image/png"})
+    assert num_read == 0
+    assert (response.status_code, response.headers["retry-after"]) == (429, "5")
+    assert door.predictor.queries == []
+    assert door.num_requests("classify", "overloaded") == 1
+
+
+@pytest.mark.parametrize("options", [{"files": {"f": ("f", IMAGE)}}, {"json": {"image": "aGk="}}, {"content": IMAGE}])
+async def test_held_bytes_refuse_every_form(options: dict[str, Any]) -> None:
+    """Where no byte more may be held, any body is refused as overloaded and nothing of it stays held."""
+    door = open_door()
+    held = 1024 * 1024
+    door.predictor.admission.add(0, held)
+    status, detail = await refusal(door, **options)
+    assert status == 429
+    assert "queue_limit_bytes" in detail
+    assert door.predictor.admission.num_bytes == held
+
+
 @pytest.mark.parametrize(
     ("error", "status", "retry_after"),
     [
@@ -280,6 +311,8 @@ async def test_too_large_bodies_name_both_sizes() -> None:
         (TooLargeError("4 x 4 pixels"), 413, None),
         (NotReadyError("models are still being loaded"), 503, "1"),
         (OverloadedError("the queue is full"), 429, "1"),
+        (OverloadedError("the queue is full", retry_after_seconds=0.02), 429, "1"),
+        (OverloadedError("the queue is full", retry_after_seconds=2.01), 429, "3"),
         (LateError("the deadline passed"), 504, None),
     ],
 )

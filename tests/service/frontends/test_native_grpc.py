@@ -13,10 +13,11 @@ import pytest_asyncio
 from grpc_health.v1 import health
 from prometheus_client import CollectorRegistry
 
-from cnnsvc.errors import ImageError
+from cnnsvc.errors import ImageError, OverloadedError
 from cnnsvc.model import ModelOptions
 from cnnsvc.pb import classifier_pb2 as pb
 from cnnsvc.pb import classifier_pb2_grpc as pb_grpc
+from cnnsvc.retry_info import retry_after_seconds
 from service.frontends.grpc_server import bind_grpc, build_grpc_server
 from service.frontends.native_grpc import NativeClassifier
 from service.loader import Loader
@@ -115,6 +116,19 @@ async def test_refusals(door: Door, request_: pb.ClassifyRequest, status: str, k
     assert refused.value.code().name == status
     assert details in str(refused.value.details())
     assert door.num_calls("classify", kind, answered=False) == 1
+
+
+async def test_overload_says_when_to_come_again() -> None:
+    """RESOURCE_EXHAUSTED carries google.rpc.RetryInfo in its status details, beside our kind."""
+    error = OverloadedError("much waits", retry_after_seconds=0.25)
+    async with opened(Door(FakePredictor(error))) as door:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await door.stub.Classify(pb.ClassifyRequest(images=[b"x"]))
+        assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        trailing = refused.value.trailing_metadata()
+        assert dict(trailing)["cnnsvc-error-kind"] == "overloaded"
+        assert retry_after_seconds(trailing) == 0.25
+        assert door.num_calls("classify", "overloaded", answered=False) == 1
 
 
 async def test_refused_calls_leave_nothing_for_the_collector(door: Door) -> None:

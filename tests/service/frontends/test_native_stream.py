@@ -225,7 +225,7 @@ async def test_streams_leave_the_queue_to_calls(door: Door) -> None:
     calls = [door.stub.ClassifyStream() for _ in range(3)]
     sending = [asyncio.create_task(send(call, (request(0, SLOW) for _ in range(20)))) for call in calls]
     assert await door.settled() == 3 * WINDOW
-    assert door.predictor.num_admitted == NUM_PATIENT
+    assert door.predictor.admission.num_images == NUM_PATIENT
     beside = asyncio.ensure_future(
         door.stub.Classify(pb.ClassifyRequest(images=[FAST] * (QUEUE_LIMIT - NUM_PATIENT), model="flowers"))
     )
@@ -270,7 +270,7 @@ async def test_a_deadline_of_the_stream_ends_it(door: Door) -> None:
     call = door.stub.ClassifyStream((request(0, SLOW) for _ in range(20)), timeout=0.3)
     assert await status_of(call) is grpc.StatusCode.DEADLINE_EXCEEDED
     await door.until_in_flight(0)
-    assert door.predictor.num_admitted == 0
+    assert door.predictor.admission.num_images == 0
 
 
 @pytest.mark.parametrize("way", ["cancel", "close"])
@@ -287,7 +287,7 @@ async def test_a_client_that_goes_away_leaves_nothing(door: Door, way: str) -> N
             await channel.close()
         await door.until_in_flight(0)
     assert door.num_images("cancelled") == WINDOW
-    assert door.predictor.num_admitted == 0
+    assert door.predictor.admission.num_images == 0
     before = len(asyncio.all_tasks())
     door.gate.set()
     await asyncio.sleep(0.1)
