@@ -75,6 +75,23 @@ async def test_parameters_are_absent_by_default() -> None:
     assert (query.model, query.version, query.top_k) == ("", 0, None)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"url": f"{URL}?label=canary", "content": IMAGE},
+        {"files": [("a", ("1.jpg", IMAGE))], "data": {"label": "canary"}},
+        {"json": {"image": base64.b64encode(IMAGE).decode(), "label": "canary"}},
+    ],
+    ids=["query", "form", "json"],
+)
+async def test_labels(options: dict[str, Any]) -> None:
+    """A label goes where the other parameters go."""
+    door = open_door()
+    assert (await post(door, **options)).status_code == 200
+    [query] = door.predictor.queries
+    assert (query.version, query.label) == (0, "canary")
+
+
 async def test_multipart_files_in_order() -> None:
     """Every file of a form is an image, in order, whatever its field is called; text fields are parameters."""
     door = open_door()

@@ -13,7 +13,7 @@ import pytest_asyncio
 from grpc_health.v1 import health
 from prometheus_client import CollectorRegistry
 
-from cnnsvc.errors import ImageError, OverloadedError
+from cnnsvc.errors import Fault, ImageError, OverloadedError
 from cnnsvc.model import ModelOptions
 from cnnsvc.pb import classifier_pb2 as pb
 from cnnsvc.pb import classifier_pb2_grpc as pb_grpc
@@ -24,7 +24,7 @@ from service.loader import Loader
 from service.logs import RequestIdFilter
 from service.metrics import Metrics
 from service.predictor import Predictor, PredictorLimits
-from service.registry import Registry
+from service.registry import Refusal, Registry
 from tests.bundles import CLASS_NAMES, write_bundle
 from tests.encoded import encode
 from tests.fakes import FakePredictor
@@ -243,3 +243,26 @@ async def test_errors_name_their_kind(door: Door, request_: pb.ClassifyRequest, 
     """Trailing metadata tells kinds apart that share a status."""
     metadata = dict(await door.stub.Classify(request_).trailing_metadata())
     assert metadata["cnnsvc-error-kind"] == kind
+
+
+async def test_labels(door: Door) -> None:
+    """A label stands for its version in every call; one that is not there, and one beside a version, are refused."""
+    door.registry.route("flowers", 1, {"stable": 1}, {})
+    classified = await door.stub.Classify(pb.ClassifyRequest(images=[encode("PNG")], label="stable"))
+    assert classified.version == 1
+    assert (await door.stub.GetModel(pb.GetModelRequest(label="stable"))).labels == ["stable"]
+    for message, status in (
+        (pb.ClassifyRequest(images=[encode("PNG")], label="canary"), grpc.StatusCode.NOT_FOUND),
+        (pb.ClassifyRequest(images=[encode("PNG")], label="stable", version=1), grpc.StatusCode.INVALID_ARGUMENT),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await door.stub.Classify(message)
+        assert refused.value.code() is status
+
+
+async def test_refused_versions_are_listed(door: Door) -> None:
+    """With the fault in one word and the reason in full."""
+    door.registry.refuse(Refusal("flowers", 2, Fault.HASH, "a file is another one"))
+    (refused,) = (await door.stub.ListModels(pb.ListModelsRequest())).refused
+    assert (refused.name, refused.version, refused.fault) == ("flowers", 2, "hash")
+    assert refused.reason == "a file is another one"
