@@ -52,8 +52,12 @@ class Case:
     status: str
     kinds: tuple[str, ...]
     send: Callable[[Connection], Outcome]
+    may_be_overloaded: bool = False
+    """Where the deadline is so near that it is foreseen to pass, behind a good request."""
 
     def is_right(self, outcome: Outcome) -> bool:
+        if self.may_be_overloaded and outcome.kind == "overloaded":
+            return True
         return outcome.status == self.status and outcome.kind in self.kinds
 
 
@@ -103,7 +107,8 @@ def _http_cases() -> Iterator[Case]:
         "body compressed with gzip", "unsupported", content=gzip.compress(image), headers={"content-encoding": "gzip"}
     )
     late = {"x-request-timeout-ms": "1"}
-    yield _http("expired deadline", "late", content=inflating_png(), headers=late)
+    slow = inflating_png()
+    yield Case("expired deadline", "HTTP", "504", ("late",), lambda it: _post(it, content=slow, headers=late), True)
     yield Case("body that never ends, deadline 20 ms", "HTTP", "504", ("late",), _post_half)
     yield Case("client gone half-way through the body", "HTTP", GONE, (GONE,), lambda it: _leave(it, image, 0.5))
     yield Case("client gone before the answer", "HTTP", GONE, (GONE,), lambda it: _leave(it, inflating_png(), 1.0))
@@ -128,7 +133,7 @@ def _grpc_cases() -> Iterator[Case]:
     status = GRPC_STATUS["late"]
     yield Case(
         "expired deadline", "gRPC", status, ("late", ""),
-        lambda it: _call(it, slow.SerializeToString(), timeout=0.001),
+        lambda it: _call(it, slow.SerializeToString(), timeout=0.001), True,
     )  # fmt: skip
     yield Case(
         "unknown method",

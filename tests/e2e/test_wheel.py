@@ -90,7 +90,10 @@ def test_training_without_its_extra_says_what_to_install(wheel: Path, tmp_path: 
 
 
 def test_the_oldest_supported_protobuf_and_grpc_work(wheel: Path, tmp_path: Path) -> None:
-    """The committed stubs serve with protobuf 6.33 and the grpcio of their making; other tests use the newest."""
+    """The committed stubs serve with protobuf 6.33 and the grpcio of their making; other tests use the newest.
+
+    Stubs of google.rpc demand the protobuf of their own making, which is newer than the oldest in later versions.
+    """
     oldest = [f"{name}==1.76.0" for name in ("grpcio", "grpcio-health-checking", "grpcio-reflection")]
-    command = _install(tmp_path / "environment", wheel, "protobuf==6.33.0", *oldest)
+    command = _install(tmp_path / "environment", wheel, "protobuf==6.33.0", "googleapis-common-protos==1.70.0", *oldest)
     _check_serving(command, tmp_path)
