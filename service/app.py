@@ -1,39 +1,31 @@
-"""Wires the rooms of the service into one process with two doors, and ends it in order.
+"""Wires the rooms of the service into one process, and ends it in order; its doors are service.doors' matter.
 
 Several such processes on the same doors are service.supervisor's matter; here each is told its seat among them.
 """
 
 import asyncio
-import dataclasses
 import importlib.metadata
 import logging
+import os
 import signal
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import grpc
-import uvicorn
 import uvloop
 from grpc_health.v1 import health
 from prometheus_client import CollectorRegistry
 
+from cnnsvc.cli import EXIT_INTERRUPTED
 from cnnsvc.engines.choice_cache import default_cache_dir
 from cnnsvc.engines.threads import available_cpus
 from cnnsvc.model import ModelOptions
-from service.admin import Admin
 from service.allocator import limit_hoarding
-from service.frontends.grpc_server import bind_grpc, build_grpc_server
-from service.frontends.http_admin import AdminDoor, read_token
-from service.frontends.http_app import build_http_app
-from service.frontends.http_server import bind_http, build_http_server
-from service.frontends.native_grpc import NativeClassifier
-from service.frontends.native_stream import StreamLimits
+from service.doors import build_doors
 from service.health import report
 from service.metrics import Metrics
 from service.models import Models
-from service.ports import announce
 from service.predictor import Predictor, PredictorLimits
 from service.registry import Registry
 from service.settings import ServeSettings
@@ -77,7 +69,7 @@ async def _serve(settings: ServeSettings, seat: Seat | None) -> None:
     metrics.watch_admission(lambda: admission.num_images, limit=settings.queue_limit)
     metrics.watch_admitted_bytes(lambda: admission.num_bytes, limit=settings.queue_limit_bytes)
     stop = _stop_event()
-    doors = _build_doors(settings, predictor, registry, metrics, models.admin)
+    doors = build_doors(settings, predictor, registry, metrics, models.admin)
     if seat:
         seat.supervisor.on_end(stop.set)
         publishing = asyncio.create_task(_publish(metrics, seat.registry))
@@ -94,8 +86,11 @@ async def _serve(settings: ServeSettings, seat: Seat | None) -> None:
         metrics.workers.set(1)
         following = asyncio.create_task(models.follow())
         await stop.wait()
+        message = "stopping: after a pause of %d ms, calls in flight have %d ms"
+        _log.info(message, settings.shutdown_pause_ms, settings.shutdown_grace_ms)
+        registry.begin_stop()
+        await doors.begin_stop(settings.shutdown_pause_ms)
         following.cancel()
-        _log.info("stopping: calls in flight have %d ms", settings.shutdown_grace_ms)
     finally:
         await doors.close(settings.shutdown_grace_ms)
         await models.close()
@@ -124,73 +119,6 @@ def _limits(settings: ServeSettings, num_cpus: int) -> PredictorLimits:
         num_patient=max(1, min(4 * (settings.num_streams or num_cpus), settings.queue_limit // 2)),
         queue_limit_bytes=settings.queue_limit_bytes,
     )
-
-
-class _Doors:
-    def __init__(
-        self,
-        http: uvicorn.Server,
-        grpc_server: grpc.aio.Server,
-        classifier: NativeClassifier,
-        health_servicer: health.aio.HealthServicer,
-    ) -> None:
-        self.health = health_servicer
-        self._http = http
-        self._grpc = grpc_server
-        self._classifier = classifier
-        self._serving: list[asyncio.Task[None]] = []
-
-    async def open(self, settings: ServeSettings) -> None:
-        """Binds both ports before anything is answered. Raises SettingError where one is taken."""
-        is_shared = settings.workers > 1
-        http_socket = bind_http(settings.host, settings.http_port, is_shared=is_shared)
-        grpc_port = bind_grpc(self._grpc, settings.host, settings.grpc_port)
-        if not is_shared:
-            announce(dataclasses.replace(settings, grpc_port=grpc_port, http_port=http_socket.getsockname()[1]))
-        await self._grpc.start()
-        self._serving = [asyncio.create_task(self._http.serve(sockets=[http_socket]))]
-
-    async def close(self, grace_ms: int) -> None:
-        await self.health.enter_graceful_shutdown()
-        self._classifier.stop_streams()
-        self._http.should_exit = True
-        await asyncio.gather(*self._serving, self._grpc.stop(grace_ms / 1000))
-
-
-def _build_doors(
-    settings: ServeSettings, predictor: Predictor, registry: Registry, metrics: Metrics, admin: Admin | None
-) -> _Doors:
-    health_servicer = health.aio.HealthServicer()
-    stream_limits = StreamLimits(settings.stream_window, num_bytes=settings.body_limit_bytes)
-    classifier = NativeClassifier(predictor, registry, metrics, stream_limits)
-    grpc_server = build_grpc_server(
-        classifier,
-        health_servicer,
-        body_limit_bytes=settings.body_limit_bytes,
-        is_port_shared=settings.workers > 1,
-    )
-    http_app = build_http_app(
-        predictor,
-        registry,
-        metrics,
-        body_limit_bytes=settings.body_limit_bytes,
-        max_images_per_call=settings.max_images_per_call,
-        request_timeout_ms=settings.request_timeout_ms,
-        admin=_admin_door(settings, admin, metrics),
-    )
-    http_server = build_http_server(http_app, shutdown_grace_ms=settings.shutdown_grace_ms)
-    return _Doors(http_server, grpc_server, classifier, health_servicer)
-
-
-def _admin_door(settings: ServeSettings, admin: Admin | None, metrics: Metrics) -> AdminDoor | None:
-    """None unless it is enabled. Raises SettingError for a file that holds no token."""
-    if settings.admin_token_file is None:
-        return None
-    token = read_token(settings.admin_token_file)
-    if admin is None:
-        _log.warning("--admin-token-file has no effect: --bundle serves one version and no other")
-        return None
-    return AdminDoor(admin, token, metrics)
 
 
 async def _publish(metrics: Metrics, registry: SharedRegistry) -> None:
@@ -224,7 +152,18 @@ async def _until(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None
 
 
 def _stop_event() -> asyncio.Event:
+    """Set by SIGTERM or SIGINT; a second one ends the process at once, whatever its threads do."""
     stop = asyncio.Event()
+    has_come = False
+
+    def on_signal() -> None:
+        nonlocal has_come
+        if has_come:
+            _log.warning("stopping at once: calls in flight are lost")
+            os._exit(EXIT_INTERRUPTED)
+        has_come = True
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
     return stop

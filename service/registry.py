@@ -90,6 +90,7 @@ class Registry:
         self._troubles: dict[str, str] = {}
         self._required: frozenset[str] = frozenset()
         self._is_loaded = False
+        self._is_stopping = False
         metrics.watch_readiness(lambda: not self.unready_reasons())
 
     def get(self, name: str, version: int = 0, label: str = "") -> ServedModel:
@@ -191,11 +192,17 @@ class Registry:
 
     def unready_reasons(self) -> list[str]:
         """Why the service is not ready: empty once every model of the start has a version that proved itself."""
+        if self._is_stopping:
+            return ["the server is stopping"]
         if not self._is_loaded:
             return ["models are still being loaded"]
         if not self._required and not self._lines:
             return ["no model is there to serve"]
         return [self._why_absent(name) for name in sorted(self._required - set(self._lines))]
+
+    def begin_stop(self) -> None:
+        """Not ready from now on; what is loaded answers until it is closed."""
+        self._is_stopping = True
 
     def warnings(self) -> list[str]:
         """What is wrong and not in the way of serving: versions that are refused, folders that cannot be read."""

@@ -117,8 +117,30 @@ class ServeSettings:
         int, setting("Largest width x height of an image, in pixels, read before it is decoded.", min=1)
     ] = DEFAULT_LIMIT_PIXELS
     request_timeout_ms: Annotated[int, setting("Longest time a call may take, in milliseconds.", min=1)] = 30_000
+    http_head_timeout_ms: Annotated[
+        int,
+        setting(
+            "Longest time from an HTTP connection, or from the first byte of a later request, to the end of the"
+            " request's headers, in milliseconds.",
+            min=1,
+        ),
+    ] = 10_000
+    # More than the 60 s of common load balancers: where they close an idle connection first, no request meets its end.
+    http_keep_alive_ms: Annotated[
+        int,
+        setting("Longest time that an HTTP connection may be idle after an answer, in milliseconds.", min=1),
+    ] = 75_000
+    shutdown_pause_ms: Annotated[
+        int,
+        setting(
+            "Time from SIGTERM to the end of new connections, in milliseconds: not ready, but answering, while load"
+            " balancers move on.",
+            min=0,
+        ),
+    ] = 0
     shutdown_grace_ms: Annotated[
-        int, setting("Time that calls in flight get to finish after SIGTERM, in milliseconds.", min=0)
+        int,
+        setting("Time that calls in flight get to finish after SIGTERM and the pause, in milliseconds.", min=0),
     ] = 30_000
     drift_window_images: Annotated[
         int,

@@ -103,7 +103,8 @@ class _Supervisor:
 
     def _on_signal(self) -> None:
         if not self._stopping.is_set():
-            _log.info("stopping: calls in flight have %d ms", self._settings.shutdown_grace_ms)
+            message = "stopping: after a pause of %d ms, calls in flight have %d ms"
+            _log.info(message, self._settings.shutdown_pause_ms, self._settings.shutdown_grace_ms)
             self._stop()
         else:
             _log.warning("stopping at once: calls in flight are lost")

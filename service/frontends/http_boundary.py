@@ -1,9 +1,11 @@
 """The outermost room of the HTTP front-end: each response gets a request id, each error becomes a problem document."""
 
+import asyncio
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cnnsvc.errors import NotReadyError
 from service.frontends.problem import describe, send_problem
 from service.logs import REQUEST_ID_HEADER, bind_request_id
 
@@ -35,6 +37,11 @@ class Boundary:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except asyncio.CancelledError:  # by the server alone, at the end of its grace
+            if is_started:
+                raise
+            error = NotReadyError("the server is stopping, and the call did not end within its time of grace")
+            await send_problem(send_with_id, *describe(error, scope["path"], request_id))
         except Exception as error:
             if is_started:  # too late for another answer: the server logs it and closes the connection
                 raise

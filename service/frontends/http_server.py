@@ -1,42 +1,96 @@
-"""The HTTP door: uvicorn on a socket that is bound before anything is loaded."""
+"""The HTTP door: uvicorn on a socket that is bound before anything is loaded, and an end that loses no request."""
 
+import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import Iterator
+from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from service.frontends.http_connection import ConnectionLimits, Connections, HttpConnection
+from service.listeners import take_in
 from service.ports import bind
 
 _BACKLOG = 2048
 """Connections that wait to be accepted."""
+LINGER_SECONDS: Final = 0.5
+"""How long a door goes on answering once it takes no new connection, so that those in use end by an answer."""
+_POLL_SECONDS: Final = 0.02
+_FLUSH_SECONDS: Final = 1.0
 
 
-def build_http_server(app: ASGIApp, *, shutdown_grace_ms: int) -> uvicorn.Server:
-    """A server for `serve(sockets=…)`; signals are left to the process, which has another door to close too."""
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            loop="none",
-            lifespan="off",
-            http="httptools",
-            ws="none",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=max(1, shutdown_grace_ms // 1000),
-        )
+class HttpServer(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, limits: ConnectionLimits) -> None:
+        super().__init__(config)
+        self.server_state: Connections = Connections(limits)
+        self._deadline = 0.0
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """They are left to the process, which has another door to close too."""
+        yield
+
+    def begin_stop(self) -> None:
+        """From now on each answer is the last one of its connection, and says so."""
+        self.server_state.is_stopping = True
+        for connection in self._open_connections():
+            connection.begin_stop()
+
+    def close(self, deadline: float) -> None:
+        """Lets `serve` end: what was accepted is answered, until the deadline on the monotonic clock."""
+        self._deadline = deadline
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """In place of uvicorn's, which closes connections whose next request is on its way."""
+        listeners = sockets or []
+        self.begin_stop()
+        await take_in(listeners, self._remaining_seconds())
+        for server in self.servers:
+            server.close()
+        for listener in listeners:
+            listener.close()
+        await self._until_closed(min(LINGER_SECONDS, self._remaining_seconds()))
+        for connection in self._open_connections():
+            connection.shutdown()
+        await self._until_closed(self._remaining_seconds())
+        for task in self.server_state.tasks:
+            task.cancel()  # service.frontends.http_boundary answers that
+        await self._until_closed(_FLUSH_SECONDS if self.server_state.tasks else 0.0)
+
+    def _open_connections(self) -> list[HttpConnection]:
+        return [each for each in self.server_state.connections if isinstance(each, HttpConnection)]
+
+    async def _until_closed(self, most_seconds: float) -> None:
+        give_up = time.monotonic() + most_seconds
+        while self._is_busy() and time.monotonic() < give_up:  # noqa: ASYNC110  # uvicorn tells nobody
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def _is_busy(self) -> bool:
+        return bool(self.server_state.connections or self.server_state.tasks)
+
+    def _remaining_seconds(self) -> float:
+        return max(0.0, self._deadline - time.monotonic())
+
+
+def build_http_server(app: ASGIApp, limits: ConnectionLimits) -> HttpServer:
+    """A server for `serve(sockets=…)`."""
+    config = uvicorn.Config(
+        app,
+        loop="none",
+        lifespan="off",
+        http=HttpConnection,
+        ws="none",
+        access_log=False,
+        log_config=None,
+        server_header=False,
     )
-    server.capture_signals = _no_signals  # type: ignore[method-assign]  # uvicorn offers no setting for it
-    return server
+    return HttpServer(config, limits)
 
 
 def bind_http(host: str, port: int, *, is_shared: bool) -> socket.socket:
     """A listening socket. Unless shared, a second process on the port is an error. Raises SettingError."""
     return bind("HTTP", host, port, is_shared=is_shared, listens_with=_BACKLOG)
-
-
-@contextlib.contextmanager
-def _no_signals() -> Iterator[None]:
-    yield

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from cnnsvc.errors import InvalidError
+from cnnsvc.errors import InvalidError, NotReadyError
 from cnnsvc.pb import classifier_pb2 as pb
 from cnnsvc.pb import classifier_pb2_grpc as pb_grpc
 from cnnsvc.ranking import ScoredClasses
@@ -19,6 +19,7 @@ from service.predictor import Answer, Predictor, Query
 from service.registry import Registry, ServedModel
 
 Response = TypeVar("Response")
+_CUT_SHORT: Final = "the server is stopping, and the call did not end within its time of grace"
 _STREAM_LIMITS: Final = StreamLimits(num_images=32, num_bytes=32 * 1024 * 1024)
 
 
@@ -35,10 +36,26 @@ class NativeClassifier(pb_grpc.ClassifierServicer):
         self._metrics = metrics
         self._stream_limits = stream_limits
         self._stopping = asyncio.Event()
+        self._calls: set[asyncio.Task[object] | None] = set()
+        self._idle = asyncio.Event()
+        self._is_cut_short = False
 
     def stop_streams(self) -> None:
         """Ends every stream with UNAVAILABLE as soon as the images that it has read are answered."""
         self._stopping.set()
+
+    async def until_idle(self) -> None:
+        """Waits until no call is being answered."""
+        while self._calls:
+            self._idle.clear()
+            await self._idle.wait()
+
+    def cut_short(self) -> None:
+        """Ends every call that is being answered with UNAVAILABLE: the server's time of grace is over."""
+        self._is_cut_short = True
+        for task in self._calls:
+            assert task is not None
+            task.cancel()
 
     async def Classify(  # noqa: N802  # gRPC calls the method by its name in the .proto
         self, request_bytes: bytes, context: Context
@@ -82,10 +99,18 @@ class NativeClassifier(pb_grpc.ClassifierServicer):
         """Reads through the context instead of the iterator, which nothing could pause."""
         name_call(context)
         answer = functools.partial(self._answer_streamed, context)
+        task = asyncio.current_task()
+        self._calls.add(task)
         try:
             await ImageStream(context, answer, self._stream_limits, self._stopping).serve()
         except Exception as error:
             await refuse(context, error)
+        except asyncio.CancelledError:
+            if not self._is_cut_short:
+                raise
+            await refuse(context, NotReadyError(_CUT_SHORT))
+        finally:
+            self._call_ended(task)
 
     async def _answer_streamed(self, context: Context, request: pb.ClassifyStreamRequest) -> pb.ClassifyStreamResponse:
         """The answer to one image of a stream, measured as a call of its own; an error is an answer."""
@@ -106,12 +131,25 @@ class NativeClassifier(pb_grpc.ClassifierServicer):
     ) -> Response | None:
         """Names and measures the call, and translates what it raises; a refused one has no response."""
         name_call(context)
+        task = asyncio.current_task()
+        self._calls.add(task)
         try:
             with self._metrics.request("grpc", method) as observed, late_at_deadline(context):
                 return await answer(observed)
         except Exception as error:
             await refuse(context, error)
-            return None
+        except asyncio.CancelledError:
+            if not self._is_cut_short:
+                raise
+            await refuse(context, NotReadyError(_CUT_SHORT))
+        finally:
+            self._call_ended(task)
+        return None
+
+    def _call_ended(self, task: "asyncio.Task[object] | None") -> None:
+        self._calls.discard(task)
+        if not self._calls:
+            self._idle.set()
 
 
 def _query(request: pb.ClassifyRequest, context: Context) -> Query:

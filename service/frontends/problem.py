@@ -11,6 +11,7 @@ from starlette.types import Send
 
 from cnnsvc.errors import CnnsvcError, Kind, OverloadedError
 from service.frontends.status import HttpStatus, http_status
+from service.logs import REQUEST_ID_HEADER
 
 PROBLEM_TYPE: Final = b"application/problem+json"
 
@@ -62,6 +63,16 @@ def _retry_after(error: Exception, found: HttpStatus) -> list[tuple[bytes, bytes
         return []
     seconds: float = error.retry_after_seconds if isinstance(error, OverloadedError) else 0
     return [(b"retry-after", b"%d" % max(found.retry_after_s, math.ceil(seconds)))]
+
+
+def problem_response(found: HttpStatus, kind: Kind, detail: str, request_id: str) -> bytes:
+    """A whole response, after which the connection closes: for what comes before there is a request to answer."""
+    body = msgspec.json.encode(_problem(found, kind, detail, request_id))
+    head = (
+        f"HTTP/1.1 {found.status} {found.title}\r\ncontent-type: {PROBLEM_TYPE.decode()}\r\n"
+        f"content-length: {len(body)}\r\n{REQUEST_ID_HEADER}: {request_id}\r\nconnection: close\r\n\r\n"
+    )
+    return head.encode("ascii") + body
 
 
 def _describe_routing(error: HTTPException, path: str, request_id: str) -> tuple[Problem, list[tuple[bytes, bytes]]]:

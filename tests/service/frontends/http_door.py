@@ -5,14 +5,16 @@ import socket
 from asyncio import create_task, sleep
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from time import monotonic
 
 import httpx
 import msgspec
-import uvicorn
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from service.frontends.http_app import build_http_app
+from service.frontends.http_connection import ConnectionLimits
+from service.frontends.http_server import HttpServer, build_http_server
 from service.metrics import Metrics
 from tests.bundles import manifest_of
 from tests.fakes import FakePredictor, FakeRegistry, served_model
@@ -20,6 +22,7 @@ from tests.fakes import FakePredictor, FakeRegistry, served_model
 BODY_LIMIT_BYTES = 200_000
 MAX_IMAGES = 4
 TIMEOUT_MS = 5_000
+LIMITS = ConnectionLimits(head_timeout_ms=10_000, keep_alive_ms=75_000)
 
 
 @dataclass
@@ -61,17 +64,24 @@ def open_door(
 
 
 @contextlib.asynccontextmanager
-async def listening(door: Door) -> AsyncIterator[int]:
-    """Serves the app with uvicorn, as the program does; gives the port."""
-    config = uvicorn.Config(door.app, loop="none", lifespan="off", http="httptools", ws="none", log_config=None)
-    server = uvicorn.Server(config)
+async def listening(door: Door, limits: ConnectionLimits = LIMITS) -> AsyncIterator[int]:
+    """Serves the app as the program does; gives the port."""
+    async with stoppable(door, limits) as (_, port):
+        yield port
+
+
+@contextlib.asynccontextmanager
+async def stoppable(door: Door, limits: ConnectionLimits = LIMITS) -> AsyncIterator[tuple[HttpServer, int]]:
+    """The same, with the server; ended on the way out if it still serves."""
+    server = build_http_server(door.app, limits)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        task = create_task(server._serve([listener]))  # serve() would take over the signals of the test run
+        task = create_task(server.serve([listener]))
         await until(lambda: server.started)
+        port = listener.getsockname()[1]
         try:
-            yield listener.getsockname()[1]
+            yield server, port
         finally:
-            server.should_exit = True
+            server.close(monotonic() if not server.should_exit else monotonic() + 10)
             await task
 
 

@@ -1,19 +1,25 @@
-"""What only a real connection shows: bodies that are cut short, too long or slow, and clients that go away."""
+"""What only a real connection shows: limits of time and size, bodies that are cut short, and clients that go away."""
 
 import asyncio
 import contextlib
+import dataclasses
+import json
 import logging
+import time
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from starlette.types import Receive, Scope, Send
 
+from service.frontends.http_connection import HEAD_LIMIT_BYTES, ConnectionLimits
 from tests.fakes import FakePredictor
 from tests.service.frontends.http_door import BODY_LIMIT_BYTES, listening, open_door, until
 
 HEAD = b"POST /api/v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
 LIVE = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 TOO_LARGE = BODY_LIMIT_BYTES * 5
+STRICT = ConnectionLimits(head_timeout_ms=100, keep_alive_ms=300)
 
 
 @contextlib.asynccontextmanager
@@ -120,3 +126,134 @@ async def test_a_body_that_trickles_is_late() -> None:
         assert status == 504
         assert b"the body was not complete within 50 ms" in body
     assert door.num_requests("classify", "late") == 1
+
+
+async def read_problem(reader: asyncio.StreamReader) -> tuple[int, str]:
+    """Status and kind of a problem document, after which the connection is closed."""
+    head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
+    assert b"content-type: application/problem+json" in head
+    assert b"connection: close" in head
+    problem = json.loads(body)
+    assert f"x-request-id: {problem['request_id']}".encode() in head
+    assert problem["status"] == int(head.split(b" ", 2)[1])
+    return problem["status"], problem["kind"]
+
+
+async def test_a_connection_that_sends_nothing_is_closed() -> None:
+    """Who connects and is silent for the time of a head gets no answer: there was no question."""
+    async with listening(open_door(), STRICT) as port, connected(port) as (reader, _):
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+
+
+async def test_half_a_head_is_answered_and_closed() -> None:
+    """A head that does not end in time is a 408, on a new connection and on one that has served before."""
+    async with listening(open_door(), STRICT) as port:
+        async with connected(port) as (reader, writer):
+            writer.write(HEAD)
+            assert await read_problem(reader) == (408, "late")
+        async with connected(port) as (reader, writer):
+            writer.write(LIVE)
+            assert await read_response(reader) == (200, b"ok")
+            writer.write(b"G")
+            assert await read_problem(reader) == (408, "late")
+
+
+async def test_a_head_in_drops_wins_no_time() -> None:
+    """A header line now and then does not keep a connection: the time runs from its beginning."""
+    async with listening(open_door(), STRICT) as port, connected(port) as (reader, writer):
+        started = time.monotonic()
+        writer.write(b"GET /livez HTTP/1.1\r\n")
+        answer = asyncio.create_task(read_problem(reader))
+        while not answer.done():
+            assert time.monotonic() < started + 5, "it is still open"
+            writer.write(b"X: y\r\n")
+            await asyncio.sleep(0.02)
+        assert await answer == (408, "late")
+
+
+async def test_a_head_in_time_may_come_in_pieces() -> None:
+    """Slow is not wrong: what ends within the limit is answered, and the body has a limit of its own."""
+    limits = ConnectionLimits(head_timeout_ms=1000, keep_alive_ms=300)
+    async with listening(open_door(), limits) as port, connected(port) as (reader, writer):
+        for piece in (HEAD[:10], HEAD[10:], b"Content-Length: 3\r\n\r\n", b"a"):
+            writer.write(piece)
+            await asyncio.sleep(0.2)
+        await asyncio.sleep(0.5)
+        writer.write(b"bc")
+        assert (await read_response(reader))[0] == 200
+
+
+@pytest.mark.parametrize("drop", [b"", b"\r\n"])
+async def test_an_idle_connection_is_closed(drop: bytes) -> None:
+    """After an answer the keep-alive time runs, and blank lines, which HTTP lets pass, do not lengthen it."""
+    async with listening(open_door(), STRICT) as port, connected(port) as (reader, writer):
+        writer.write(LIVE)
+        assert await read_response(reader) == (200, b"ok")
+        await asyncio.sleep(0.2)  # longer than a head may take
+        writer.write(LIVE)
+        assert await read_response(reader) == (200, b"ok")
+        started = time.monotonic()
+        end = asyncio.create_task(reader.read())
+        while not end.done():
+            assert time.monotonic() < started + 5, "it is still open"
+            writer.write(drop)
+            await asyncio.sleep(0.02)
+        assert await end == b""
+
+
+async def test_a_body_after_its_answer_has_the_idle_time() -> None:
+    """What is left of a refused body may not come in drops for ever."""
+    async with listening(open_door(), STRICT) as port, connected(port) as (reader, writer):
+        writer.write(HEAD + b"Content-Length: %d\r\n\r\n" % TOO_LARGE)
+        assert (await read_response(reader))[0] == 413
+        started = time.monotonic()
+        end = asyncio.create_task(reader.read())
+        while not end.done():
+            assert time.monotonic() < started + 5, "it is still open"
+            writer.write(b"x")
+            await asyncio.sleep(0.02)
+        with contextlib.suppress(ConnectionResetError):
+            assert await end == b""
+
+
+@pytest.mark.parametrize("piece_bytes", [1000, 100_000])
+@pytest.mark.parametrize("is_whole", [False, True])
+async def test_a_head_has_a_size(piece_bytes: int, is_whole: bool) -> None:
+    """One byte more than the limit is a 431, whether it comes in one piece or in many, ended or not."""
+    head = b"GET /livez HTTP/1.1\r\nX: ".ljust(HEAD_LIMIT_BYTES + 100, b"x") + (
+        b"\r\n\r\n" if is_whole else b"x" * 300_000
+    )
+    async with listening(open_door()) as port, connected(port) as (reader, writer):
+        with contextlib.suppress(ConnectionResetError):
+            for start in range(0, len(head), piece_bytes):
+                writer.write(head[start : start + piece_bytes])
+                await writer.drain()
+        assert await read_problem(reader) == (431, "too_large")
+
+
+async def test_a_head_below_the_size_is_answered() -> None:
+    """A large cookie is no attack."""
+    async with listening(open_door()) as port, connected(port) as (reader, writer):
+        writer.write(LIVE[:-2] + b"X: " + b"x" * (HEAD_LIMIT_BYTES - 100) + b"\r\n\r\n")
+        assert await read_response(reader) == (200, b"ok")
+
+
+async def test_what_is_no_http_is_told() -> None:
+    """Other bytes get a problem document too."""
+    async with listening(open_door()) as port, connected(port) as (reader, writer):
+        writer.write(b"\x16\x03\x01 hello\r\n\r\n")
+        assert await read_problem(reader) == (400, "invalid")
+
+
+async def test_half_a_second_head_does_not_harm_the_first_answer() -> None:
+    """A late head behind a request that is being answered is no reason to speak in between: the answer is the last."""
+    door = open_door()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.3)
+        await door.app(scope, receive, send)
+
+    async with listening(dataclasses.replace(door, app=slow), STRICT) as port, connected(port) as (reader, writer):
+        writer.write(LIVE + b"GET /li")
+        assert await read_response(reader) == (200, b"ok")
+        assert await asyncio.wait_for(reader.read(), 5) == b""

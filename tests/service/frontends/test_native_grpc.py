@@ -40,10 +40,10 @@ class Door:
         self.registry = Registry(metrics)
         self.loader = Loader(self.registry, metrics, ModelOptions("openvino"))
         self.predictor = predictor or Predictor(self.registry, PredictorLimits(8, 4, 10_000))
-        classifier = NativeClassifier(self.predictor, self.registry, metrics)
-        self.server = build_grpc_server(classifier, health.aio.HealthServicer(), body_limit_bytes=BODY_LIMIT_BYTES)
-        port = bind_grpc(self.server, "127.0.0.1", 0)
-        self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
+        self.classifier = NativeClassifier(self.predictor, self.registry, metrics)
+        self.server = build_grpc_server(self.classifier, health.aio.HealthServicer(), body_limit_bytes=BODY_LIMIT_BYTES)
+        self.port = bind_grpc(self.server, "127.0.0.1", 0)
+        self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{self.port}")
         self.stub = pb_grpc.ClassifierStub(self.channel)
 
     def num_calls(self, method: str, code: str, *, answered: bool) -> float | None:

@@ -1,0 +1,154 @@
+"""The two doors of the service as one: opened together, and closed together without losing what was accepted."""
+
+import asyncio
+import dataclasses
+import logging
+import socket
+import time
+from typing import Final
+
+import grpc
+from grpc_health.v1 import health
+
+from service.admin import Admin
+from service.frontends.grpc_farewell import send_away
+from service.frontends.grpc_server import bind_grpc, build_grpc_server
+from service.frontends.http_admin import AdminDoor, read_token
+from service.frontends.http_app import build_http_app
+from service.frontends.http_connection import ConnectionLimits
+from service.frontends.http_server import LINGER_SECONDS, HttpServer, bind_http, build_http_server
+from service.frontends.native_grpc import NativeClassifier
+from service.frontends.native_stream import StreamLimits
+from service.listeners import sockets_on, take_in
+from service.metrics import Metrics
+from service.ports import announce
+from service.predictor import Predictor
+from service.registry import Registry
+from service.settings import ServeSettings
+
+_ROUND_SECONDS: Final = 0.1
+_LAST_WORDS_SECONDS: Final = 1.0
+"""For the answers of calls that are done; what never ends by itself, such as a watch of health, gets no more."""
+
+_log = logging.getLogger("cnnsvc.serve")
+
+
+class Doors:
+    def __init__(
+        self,
+        http: HttpServer,
+        grpc_server: grpc.aio.Server,
+        classifier: NativeClassifier,
+        health_servicer: health.aio.HealthServicer,
+    ) -> None:
+        self.health = health_servicer
+        self._http = http
+        self._grpc = grpc_server
+        self._classifier = classifier
+        self._grpc_port = 0
+        self._serving: asyncio.Task[None] | None = None
+
+    async def open(self, settings: ServeSettings) -> None:
+        """Binds both ports before anything is answered. Raises SettingError where one is taken."""
+        is_shared = settings.workers > 1
+        http_socket = bind_http(settings.host, settings.http_port, is_shared=is_shared)
+        self._grpc_port = bind_grpc(self._grpc, settings.host, settings.grpc_port)
+        if not is_shared:
+            http_port = http_socket.getsockname()[1]
+            announce(dataclasses.replace(settings, grpc_port=self._grpc_port, http_port=http_port))
+        await self._grpc.start()
+        self._serving = asyncio.create_task(self._http.serve(sockets=[http_socket]))
+
+    async def begin_stop(self, pause_ms: int) -> None:
+        """Says that the server stops, and goes on answering for the pause, so that callers can move on."""
+        await self.health.enter_graceful_shutdown()
+        self._http.begin_stop()
+        if self._serving:
+            await asyncio.sleep(pause_ms / 1000)
+
+    async def close(self, grace_ms: int) -> None:
+        """Takes in and answers what was accepted, until the grace is over."""
+        await self.begin_stop(0)
+        deadline = time.monotonic() + grace_ms / 1000
+        if self._serving:
+            self._http.close(deadline)
+            await asyncio.gather(self._serving, self._close_grpc(deadline))
+        else:
+            await self._grpc.stop(0)
+
+    async def _close_grpc(self, deadline: float) -> None:
+        with sockets_on(self._grpc_port) as (listeners, _):
+            await take_in(listeners, _remaining_seconds(deadline))
+        await self._send_clients_away(deadline)
+        remaining = _remaining_seconds(deadline)
+        ending = asyncio.create_task(self._grpc.stop(remaining + _LAST_WORDS_SECONDS))
+        try:
+            async with asyncio.timeout(remaining):
+                await self._classifier.until_idle()
+        except TimeoutError:
+            self._classifier.cut_short()
+        await self._grpc.stop(_LAST_WORDS_SECONDS)  # the shorter of the two holds
+        await ending
+
+    async def _send_clients_away(self, deadline: float) -> None:
+        """They begin no more calls here once they know, and what they began before that is taken in."""
+        told: set[object] = set()
+        until = time.monotonic()
+        while True:
+            num_told = len(told)
+            with sockets_on(self._grpc_port) as (_, connections):
+                told |= set(map(_peer, send_away([each for each in connections if _peer(each) not in told])))
+            if len(told) > num_told:
+                until = min(deadline, time.monotonic() + LINGER_SECONDS)
+            self._classifier.stop_streams()
+            if time.monotonic() >= until:
+                return
+            await asyncio.sleep(_ROUND_SECONDS)
+
+
+def build_doors(
+    settings: ServeSettings, predictor: Predictor, registry: Registry, metrics: Metrics, admin: Admin | None
+) -> Doors:
+    health_servicer = health.aio.HealthServicer()
+    stream_limits = StreamLimits(settings.stream_window, num_bytes=settings.body_limit_bytes)
+    classifier = NativeClassifier(predictor, registry, metrics, stream_limits)
+    grpc_server = build_grpc_server(
+        classifier,
+        health_servicer,
+        body_limit_bytes=settings.body_limit_bytes,
+        is_port_shared=settings.workers > 1,
+    )
+    http_app = build_http_app(
+        predictor,
+        registry,
+        metrics,
+        body_limit_bytes=settings.body_limit_bytes,
+        max_images_per_call=settings.max_images_per_call,
+        request_timeout_ms=settings.request_timeout_ms,
+        admin=_admin_door(settings, admin, metrics),
+    )
+    connection_limits = ConnectionLimits(settings.http_head_timeout_ms, settings.http_keep_alive_ms)
+    return Doors(build_http_server(http_app, connection_limits), grpc_server, classifier, health_servicer)
+
+
+def _admin_door(settings: ServeSettings, admin: Admin | None, metrics: Metrics) -> AdminDoor | None:
+    """None unless it is enabled. Raises SettingError for a file that holds no token."""
+    if settings.admin_token_file is None:
+        return None
+    token = read_token(settings.admin_token_file)
+    if admin is None:
+        _log.warning("--admin-token-file has no effect: --bundle serves one version and no other")
+        return None
+    return AdminDoor(admin, token, metrics)
+
+
+def _remaining_seconds(deadline: float) -> float:
+    return max(0.0, deadline - time.monotonic())
+
+
+def _peer(connection: socket.socket) -> object:
+    """Its name among the connections of a port; None once it is broken."""
+    try:
+        return connection.getpeername()
+    except OSError:
+        return None
