@@ -55,7 +55,7 @@ def test_in_the_pause_callers_are_answered_and_told(models_dir: Path, num_proces
             server.process.terminate()
             while (ready := client.get("/readyz")).status_code == 200:
                 assert time.monotonic() < signalled + 1
-            assert ready.json() == {"ready": False, "reasons": ["the server is stopping"]}
+            assert ready.json() == {"ready": False, "reasons": ["the server is stopping"], "warnings": []}
             assert _health(server) == health_pb2.HealthCheckResponse.NOT_SERVING
             while time.monotonic() < signalled + 1.7:
                 answer = client.post("/api/v1/classify", content=IMAGE)
