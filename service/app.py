@@ -4,6 +4,7 @@ Several such processes on the same doors are service.supervisor's matter; here e
 """
 
 import asyncio
+import contextlib
 import importlib.metadata
 import logging
 import os
@@ -32,6 +33,7 @@ from service.settings import ServeSettings
 from service.shared_metrics import SharedRegistry
 from service.worker_task import Serving, SupervisorChannel
 
+_READINESS_SECONDS: Final = 0.2
 _PUBLISH_SECONDS: Final = 0.5
 """Age that the gauges of a worker may have in a scrape of another one."""
 
@@ -85,7 +87,7 @@ async def _serve(settings: ServeSettings, seat: Seat | None) -> None:
             seat.supervisor.tell(Serving())
         metrics.workers.set(1)
         following = asyncio.create_task(models.follow())
-        await stop.wait()
+        await _report_readiness(registry, doors.health, stop)
         message = "stopping: after a pause of %d ms, calls in flight have %d ms"
         _log.info(message, settings.shutdown_pause_ms, settings.shutdown_grace_ms)
         registry.begin_stop()
@@ -132,7 +134,24 @@ async def _publish(metrics: Metrics, registry: SharedRegistry) -> None:
 async def _load(models: Models, registry: Registry, health_servicer: health.aio.HealthServicer) -> None:
     await report(health_servicer, is_ready=False)
     await models.load()
-    reasons = registry.unready_reasons()
+    await _report(registry.unready_reasons(), health_servicer)
+
+
+async def _report_readiness(
+    registry: Registry, health_servicer: health.aio.HealthServicer, stop: asyncio.Event
+) -> None:
+    """Until the stop: a model that had no good version may get one."""
+    told = registry.unready_reasons()
+    while not stop.is_set():
+        if (reasons := registry.unready_reasons()) != told:
+            await _report(reasons, health_servicer)
+            told = reasons
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_READINESS_SECONDS):
+                await stop.wait()
+
+
+async def _report(reasons: list[str], health_servicer: health.aio.HealthServicer) -> None:
     await report(health_servicer, is_ready=not reasons)
     if reasons:
         _log.error("not ready: %s", "; ".join(reasons))

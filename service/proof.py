@@ -5,7 +5,9 @@ engine, or fills the memory, ends nothing but this.
 """
 
 import contextlib
+import ctypes
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Final
@@ -18,6 +20,7 @@ from cnnsvc.manifest import Manifest, read_manifest
 from cnnsvc.model import Model, ModelOptions, load_model
 
 LOWEST_PRIORITY: Final = 19
+_PR_SET_PDEATHSIG: Final = 1
 _FIRST_TO_GO: Final = "1000"
 """Where memory runs out, Linux ends this process and not the service."""
 
@@ -77,6 +80,9 @@ def main(argument: str) -> None:
     os.nice(LOWEST_PRIORITY)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO)
+    with contextlib.suppress(OSError, AttributeError):
+        # Whoever asked may be killed: nobody is left to tell then. See prctl(2).
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     # What an engine may print must not get into the answer.
     answer = os.dup(1)
     os.dup2(2, 1)

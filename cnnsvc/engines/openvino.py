@@ -5,6 +5,7 @@ transposes and its shape arithmetic (network 26 in INT8: 1.29 ms of CPU an image
 Without threads of OpenVINO's own an inference costs no hand-over: a busy server answered 8 % more.
 """
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -35,7 +36,17 @@ class _Request:
 
 def has_bfloat16() -> bool:
     """Whether this CPU computes in bfloat16. Raises UnsupportedError where OpenVINO is absent."""
-    return "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+@functools.cache
+def _core() -> Any:
+    """The one of the process, never ended. Raises UnsupportedError where OpenVINO is absent.
+
+    With one for each network, the end of one of them spoils memory that the others use: a server that loaded and
+    unloaded networks under load ended with a corrupted heap after some tens of them (2026.4).
+    """
+    return import_openvino().Core()
 
 
 class OpenvinoEngine:
@@ -46,7 +57,7 @@ class OpenvinoEngine:
 
     def __init__(self, path: Path, *, num_threads: int, is_bfloat16: bool = False) -> None:
         """Raises UnsupportedError where OpenVINO is absent or the CPU has no bfloat16, EngineError for a bad file."""
-        openvino = import_openvino()
+        core = _core()
         self.artifact = path.name + BFLOAT16 * is_bfloat16
         self.num_streams = num_threads
         if is_bfloat16 and not has_bfloat16():
@@ -55,7 +66,6 @@ class OpenvinoEngine:
         config = {**_CONFIG, "INFERENCE_PRECISION_HINT": "bf16" if is_bfloat16 else "f32"}
         self._free: SimpleQueue[_Request] | None = SimpleQueue()
         try:
-            core = openvino.Core()
             model = core.read_model(str(path))
             self._image_hwc = tuple(size.get_length() for size in list(model.input(0).partial_shape)[1:])
             model.reshape([1, *self._image_hwc])

@@ -179,3 +179,16 @@ def test_an_engine_that_fails_in_service_is_rolled_back(tmp_path: Path) -> None:
         log = "".join(server.log)
         assert "version 2 of model flowers is withdrawn: it failed" in log
     shutil.rmtree(tmp_path / "state")
+
+
+def test_a_model_that_gets_its_first_good_version_makes_ready(tmp_path: Path) -> None:
+    """Health over both protocols follows: not ready with nothing good to serve, ready once there is."""
+    falsify_golden_answers(write_bundle(tmp_path))
+    arguments = ("--models-dir", tmp_path, "--engine", "openvino")
+    with serving(*arguments, until="within 0.001") as server, Client(server.grpc_address) as client:
+        assert httpx.get(f"{server.http_url}/readyz").status_code == 503
+        assert not client.is_ready()
+        write_bundle(tmp_path, seed=1)
+        _until(client.is_ready)
+        assert httpx.get(f"{server.http_url}/readyz").status_code == 200
+        assert client.classify(encode("PNG")).version == 2
