@@ -11,6 +11,7 @@ from cnnsvc.client_channel import error_of_kind
 from cnnsvc.errors import InvalidError, NotFoundError, NotReadyError
 
 _PATH: Final = "/api/v1/admin/models"
+_PORTS: Final = {"http": 80, "https": 443}
 _LIMIT_BYTES: Final = 16 * 1024 * 1024
 
 Json = dict[str, Any]
@@ -20,26 +21,29 @@ class AdminClient:
     """One connection a call; every call raises CnnsvcError by its kind."""
 
     def __init__(self, url: str, token_file: Path, timeout_ms: int) -> None:
-        """`url` is http://HOST:PORT. Raises InvalidError for another, or a file that cannot be read."""
+        """`url` is http://HOST:PORT or https://…. Raises InvalidError for another, or a file that cannot be read."""
         parts = urlsplit(url)
         try:
-            port = parts.port or 80
+            port = _PORTS.get(parts.scheme, 0) if parts.port is None else parts.port
         except ValueError:
             port = 0
-        if parts.scheme != "http" or not parts.hostname or not port:
+        if parts.scheme not in _PORTS or not parts.hostname or not port:
             raise InvalidError(f"{url!r} is not a server's address; expected such as http://127.0.0.1:8501")
         try:
             self._token = token_file.read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidError(f"the token file {token_file} cannot be read: {error}") from None
-        self._host, self._port = parts.hostname, port
+        if not self._token.isprintable() or not self._token:
+            raise InvalidError(f"the token file {token_file} does not hold one word")
+        self._host, self._port, self._is_encrypted = parts.hostname, port, parts.scheme == "https"
         self._timeout_seconds = timeout_ms / 1000
 
     def call(self, method: str, segments: Sequence[str] = (), body: Json | None = None) -> Json:
         """The answer to a call of /api/v1/admin/models/SEGMENTS."""
         path = "/".join([_PATH, *(quote(segment, safe="") for segment in segments)])
         headers = {"authorization": f"Bearer {self._token}", "content-type": "application/json"}
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_seconds)
+        kind = http.client.HTTPSConnection if self._is_encrypted else http.client.HTTPConnection
+        connection = kind(self._host, self._port, timeout=self._timeout_seconds)
         try:
             connection.request(method, path, json.dumps(body) if body is not None else None, headers)
             response = connection.getresponse()

@@ -53,16 +53,18 @@ def versions(model_dir: Path) -> list[int]:
 
 
 def model_names(models_dir: Path) -> list[str]:
-    """Names of the folders in it, hidden ones left out, sorted. Raises InvalidError where there is no such folder."""
+    """Names of the folders in it that a model can have, sorted: hidden ones and lost+found are none.
+
+    Raises InvalidError where there is no such folder, or OSError.
+    """
     if not models_dir.is_dir():
         raise InvalidError(f"{models_dir} is not a folder; expected one that holds <name>/<version>/{MANIFEST_NAME}")
-    return sorted(entry.name for entry in models_dir.iterdir() if not entry.name.startswith(".") and entry.is_dir())
+    return sorted(entry.name for entry in models_dir.iterdir() if _is_model_name(entry.name) and _is_folder(entry))
 
 
 def check_model_name(name: str) -> None:
     """Raises InvalidError unless the name is usable as a folder, a URL segment and a metric label."""
-    allowed = name.isascii() and name.replace("-", "").replace("_", "").replace(".", "").isalnum()
-    if not allowed or not name[0].isalnum() or len(name) > 64:
+    if not _is_model_name(name):
         raise InvalidError(
             f"model name {name!r} is not allowed; expected up to 64 letters, digits, '-', '_' or '.',"
             " beginning with a letter or a digit"
@@ -137,8 +139,22 @@ def _next_version(model_dir: Path) -> int:
     return max((int(entry.name) for entry in model_dir.iterdir() if _is_version(entry.name)), default=0) + 1
 
 
+def _is_model_name(name: str) -> bool:
+    allowed = name.isascii() and name.replace("-", "").replace("_", "").replace(".", "").isalnum()
+    return allowed and name[0].isalnum() and len(name) <= 64
+
+
+def _is_folder(path: Path) -> bool:
+    """Also where what it leads to must not be looked at: that is told when its versions are listed."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return True
+
+
 def _is_version(name: str) -> bool:
-    return name.isascii() and name.isdigit() and not name.startswith("0")
+    """As gRPC's int64 holds it."""
+    return name.isascii() and name.isdigit() and not name.startswith("0") and int(name) < 2**63
 
 
 def _sha256(file: Path) -> str:

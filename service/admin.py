@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from cnnsvc.errors import ConflictError, Fault, InvalidError, NotFoundError
 from service.registry import Registry
+from service.rollback import Rollbacks
 from service.rollout import STABLE, Rollout
 from service.service_state import ModelState, StateStore
 
@@ -68,27 +69,20 @@ class ModelStatusList(msgspec.Struct, frozen=True):
 class Admin:
     """Each change is kept in the state of the service first; other workers follow within a second."""
 
-    def __init__(self, registry: Registry, rollout: Rollout, store: StateStore) -> None:
+    def __init__(self, registry: Registry, rollout: Rollout, rollbacks: Rollbacks, store: StateStore) -> None:
         self._registry = registry
         self._rollout = rollout
+        self._rollbacks = rollbacks
         self._store = store
 
     def list_models(self) -> ModelStatusList:
-        return ModelStatusList([self.show(name) for name in self._rollout.names()], self._registry.warnings())
+        self._store.refresh()
+        return ModelStatusList([self._status(name) for name in self._rollout.names()], self._registry.warnings())
 
     def show(self, name: str) -> ModelStatus:
         """Raises NotFoundError."""
         self._check_name(name)
-        state = self._store.state.model(name)
-        refused = {refusal.version for refusal in self._registry.refusals() if refusal.name == name}
-        versions = {*self._registry.versions(name), *self._rollout.found(name), *refused}
-        return ModelStatus(
-            name,
-            str(self._rollout.policies.of(name)),
-            state.labels,
-            state.split,
-            [self._version(name, version) for version in sorted(versions, reverse=True)],
-        )
+        return self._status(name)
 
     async def load(self, name: str, version: int) -> ModelStatus:
         """Serves a version whatever the policy says, proven first. Raises ConflictError where it is refused."""
@@ -97,58 +91,73 @@ class Admin:
         if version not in self._rollout.found(name) and version not in self._registry.versions(name):
             found = sorted(self._rollout.found(name))
             raise NotFoundError(f"version {version} of model {name} is not in the folder of models; there are {found}")
-        self._rollout.pin(name, version)
-        await self._rollout.settle(name)
-        if version not in self._registry.versions(name):
-            raise ConflictError(str(self._registry.refusal(name, version)))
-        return self.show(name)
+        if refusal := await self._rollout.load(name, version, is_on_probation=True):
+            raise ConflictError(str(refusal))
+        self._rollbacks.pin(name, version)
+        self._rollout.follow_model(name)
+        return self._status(name)
 
     async def unload(self, name: str, version: int) -> ModelStatus:
         """Takes a version out of service. Raises ConflictError for the last one, and one that has a label."""
         self._check_served(name, version)
-        if labels := [label for label, number in self._store.state.model(name).labels.items() if number == version]:
-            raise ConflictError(
-                f"version {version} of model {name} has the labels {', '.join(labels)}; move or delete them first"
-            )
-        if not set(self._registry.versions(name)) - {version}:
-            raise ConflictError(
-                f"version {version} is the last of model {name} that serves; load another one first, or roll back"
-            )
-        self._rollout.withdraw(name, [version], _UNLOADED)
-        await self._rollout.settle(name)
-        return self.show(name)
+
+        def check(state: ModelState) -> None:
+            if labels := [label for label, number in state.labels.items() if number == version]:
+                raise ConflictError(
+                    f"version {version} of model {name} has the labels {', '.join(labels)}; move or delete them first"
+                )
+            if not {number for number in self._registry.versions(name) if number not in state.withdrawn} - {version}:
+                raise ConflictError(
+                    f"version {version} is the last of model {name} that serves; load another one first, or roll back"
+                )
+
+        self._rollbacks.withdraw(name, [version], _UNLOADED, check=check)
+        self._rollout.follow_model(name)
+        return self._status(name)
 
     async def label(self, name: str, label: str, version: int) -> ModelStatus:
         """Points a label to a version that is served. Raises ConflictError for any other, InvalidError."""
-        if not _LABEL.match(label):
+        if not _LABEL.fullmatch(label):
             raise InvalidError(
                 f"label {label[:80]!r} is not allowed; expected a letter and up to 63 letters, digits, '_', '.' or '-'"
             )
         self._check_served(name, version)
-        return await self._decide(
-            name, lambda state: msgspec.structs.replace(state, labels={**state.labels, label: version})
-        )
+
+        def decide(state: ModelState) -> ModelState:
+            if version in state.withdrawn and self._rollout.withdrawal(name, version):
+                raise ConflictError(f"version {version} of model {name} is withdrawn; load it first")
+            return msgspec.structs.replace(state, labels={**state.labels, label: version})
+
+        return self._decide(name, decide)
 
     async def unlabel(self, name: str, label: str) -> ModelStatus:
         """Raises NotFoundError for a label that is not there, ConflictError for one that a split names."""
         self._check_name(name)
-        state = self._store.state.model(name)
-        if label not in state.labels:
-            raise NotFoundError(f"model {name} has no label {label[:80]!r}; its labels are {_listed(state.labels)}")
-        if label in state.split:
-            raise ConflictError(f"label {label} of model {name} has a part in its split; change that first")
-        labels = {other: version for other, version in state.labels.items() if other != label}
-        return await self._decide(name, lambda state: msgspec.structs.replace(state, labels=labels))
+
+        def decide(state: ModelState) -> ModelState:
+            if label not in state.labels:
+                raise NotFoundError(f"model {name} has no label {label[:80]!r}; its labels are {_listed(state.labels)}")
+            if label in state.split:
+                raise ConflictError(f"label {label} of model {name} has a part in its split; change that first")
+            labels = {other: version for other, version in state.labels.items() if other != label}
+            return msgspec.structs.replace(state, labels=labels)
+
+        return self._decide(name, decide)
 
     async def split(self, name: str, weights: dict[str, int]) -> ModelStatus:
         """Deals calls that name neither version nor label over labels by weight; {} ends that. Raises InvalidError."""
         self._check_name(name)
-        labels = self._store.state.model(name).labels
-        if unknown := set(weights) - set(labels):
-            raise InvalidError(f"model {name} has no label {_listed(unknown)}; its labels are {_listed(labels)}")
         if weights and (sum(weights.values()) < 1 or not all(0 <= weight <= MAX_WEIGHT for weight in weights.values())):
             raise InvalidError(f"weights are {weights}; expected 0 to {MAX_WEIGHT}, not all of them 0")
-        return await self._decide(name, lambda state: msgspec.structs.replace(state, split=weights))
+
+        def decide(state: ModelState) -> ModelState:
+            if unknown := set(weights) - set(state.labels):
+                raise InvalidError(
+                    f"model {name} has no label {_listed(unknown)}; its labels are {_listed(state.labels)}"
+                )
+            return msgspec.structs.replace(state, split=weights)
+
+        return self._decide(name, decide)
 
     async def roll_back(self, name: str, target: int | None = None) -> ModelStatus:
         """Goes back from the default version to another one: the one before, unless it is named.
@@ -169,14 +178,25 @@ class Admin:
         is_labelled = STABLE in self._store.state.model(name).labels
         # Without the label the newest version answers by default, so none above the target may stay.
         versions = {current} if is_labelled else {current, *(number for number in known if number > target)}
-        await self._rollout.roll_back(name, versions, target, f"rolled back to version {target}", "operator")
-        return self.show(name)
+        await self._rollbacks.roll_back(name, versions, target, f"rolled back to version {target}", "operator")
+        return self._status(name)
 
-    async def _decide(self, name: str, decide: Callable[[ModelState], ModelState]) -> ModelStatus:
+    def _decide(self, name: str, decide: Callable[[ModelState], ModelState]) -> ModelStatus:
         self._store.change(name, decide)
-        self._rollout.reroute(name)
-        await self._rollout.settle(name)
-        return self.show(name)
+        self._rollout.follow_model(name)
+        return self._status(name)
+
+    def _status(self, name: str) -> ModelStatus:
+        state = self._store.state.model(name)
+        refused = {refusal.version for refusal in self._registry.refusals() if refusal.name == name}
+        versions = {*self._registry.versions(name), *self._rollout.found(name), *refused}
+        return ModelStatus(
+            name,
+            str(self._rollout.policies.of(name)),
+            state.labels,
+            state.split,
+            [self._version(name, version) for version in sorted(versions, reverse=True)],
+        )
 
     def _version(self, name: str, version: int) -> VersionStatus:
         served = self._registry.versions(name).get(version)
@@ -204,6 +224,8 @@ class Admin:
         )
 
     def _check_name(self, name: str) -> None:
+        """Whatever another worker has decided counts."""
+        self._store.refresh()
         if name not in self._rollout.names():
             raise NotFoundError(f"model {name[:80]!r} is not there; there are {_listed(self._rollout.names())}")
 

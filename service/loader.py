@@ -5,7 +5,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -55,9 +55,12 @@ class Loader:
         await self._serve(path.parent.name, asyncio.to_thread(load_model, path, self._options))
         self._registry.set_loaded()
 
-    async def load(self, path: Path) -> None:
-        """Serves the version in models/<name>/<version>/. Raises where it must not be served, whatever the reason."""
-        await self._serve(path.parent.name, self._proven(path))
+    async def load(self, path: Path, class_names: Sequence[str] = (), *, is_on_probation: bool = False) -> None:
+        """Serves the version in models/<name>/<version>/. Raises where it must not be served, whatever the reason.
+
+        `class_names` are those that callers know, where there are any.
+        """
+        await self._serve(path.parent.name, self._proven(path, class_names), is_on_probation=is_on_probation)
 
     def end(self, served: ServedModel) -> None:
         """Lets it answer what it has, then frees it; new calls must not reach it any more."""
@@ -70,12 +73,12 @@ class Loader:
         if self._draining:
             await asyncio.wait(self._draining)
 
-    async def _proven(self, path: Path) -> Model:
+    async def _proven(self, path: Path, class_names: Sequence[str]) -> Model:
         """While this process serves, proven in another one and loaded with the CPU that calls leave over."""
         live = self._registry.default(path.parent.name)
         manifest = await asyncio.to_thread(read_manifest, path)
-        if live and not self._allow_class_change:
-            _check_classes(manifest, live.manifest)
+        if class_names and not self._allow_class_change:
+            _check_classes(manifest, class_names)
         if not self.is_serving:
             return await asyncio.to_thread(load_in_place, path, self._options, [])
         known = live.model.trials if live and is_same_kind(live.manifest, manifest) else []
@@ -89,7 +92,7 @@ class Loader:
             raise BundleError(f"{path} was changed while it was proven", Fault.HASH)
         return model
 
-    async def _serve(self, name: str, load: Awaitable[Model]) -> None:
+    async def _serve(self, name: str, load: Awaitable[Model], *, is_on_probation: bool = False) -> None:
         """Lets the model that is loaded answer from now on; how long that took is measured, if it is refused too."""
         started = self._clock()
         try:
@@ -109,7 +112,9 @@ class Loader:
             measure=metrics.drift.measure,
         )
         live = self._registry.default(manifest.name)
-        before = self._registry.put(ServedModel(model, batcher, metrics, loaded_at=self._clock()))
+        before = self._registry.put(
+            ServedModel(model, batcher, metrics, loaded_at=self._clock(), is_on_probation=is_on_probation)
+        )
         _log_served(model, seconds, are_trials_new=live is None or live.model.trials != model.trials)
         if before:
             self.end(before)
@@ -123,15 +128,15 @@ class Loader:
             _log.info("version %(version)d of model %(model)s is unloaded", fields, extra=fields)
 
 
-def _check_classes(manifest: Manifest, live: Manifest) -> None:
+def _check_classes(manifest: Manifest, known: Sequence[str]) -> None:
     """Raises BundleError where callers would get other names than they know."""
-    if manifest.class_names == live.class_names:
+    if manifest.class_names == list(known):
         return
-    new, old = set(manifest.class_names) - set(live.class_names), set(live.class_names) - set(manifest.class_names)
+    new, old = set(manifest.class_names) - set(known), set(known) - set(manifest.class_names)
     changed = [*(f"+{name}" for name in sorted(new)), *(f"-{name}" for name in sorted(old))] or ["another order"]
     raise BundleError(
-        f"its classes differ from those of version {live.version}, which serves: {', '.join(changed)}; start with"
-        " --allow-class-change to accept that",
+        f"its classes differ from those that callers know: {', '.join(changed)}; start with --allow-class-change to"
+        " accept that",
         Fault.CLASSES,
     )
 

@@ -91,7 +91,7 @@ class Metrics:
         self._registry = registry
         self._call_log = CallLog()
         self._children: dict[tuple[Any, tuple[str, ...]], Any] = {}
-        self._watched: list[tuple[Gauge, Callable[[], float]]] = []
+        self._watched: dict[Gauge, Callable[[], float]] = {}
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)
         self._add_call_metrics()
@@ -167,7 +167,7 @@ class Metrics:
 
     def sample(self) -> None:
         """Stores what is looked up at a scrape, for those of other workers: they cannot look it up here."""
-        for gauge, value in self._watched:
+        for gauge, value in self._watched.items():
             gauge.set(value())
         self.drift.sample()
 
@@ -256,11 +256,11 @@ class Metrics:
 
     def _unwatch(self, gauge: Gauge) -> None:
         gauge.set(0)
-        self._watched = [(watched, value) for watched, value in self._watched if watched is not gauge]
+        self._watched.pop(gauge, None)
 
     def _watch(self, gauge: Gauge, value: Callable[[], float]) -> None:
         gauge.set_function(value)
-        self._watched.append((gauge, value))
+        self._watched[gauge] = value
 
     def _histogram(self, name: str, help_text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
         return Histogram(name, help_text, labels, buckets=buckets, registry=self._registry)

@@ -11,6 +11,7 @@ from service.loader import Loader
 from service.metrics import Metrics
 from service.probation import ProbationLimits
 from service.registry import Registry
+from service.rollback import Rollbacks
 from service.rollout import Rollout, RolloutOptions
 from service.service_state import StateStore
 from service.settings import ServeSettings
@@ -40,9 +41,11 @@ class Models:
         self._state_dir = state_dir or settings.state_dir
         self._store = StateStore(self._state_dir)
         self._loader = Loader(registry, metrics, options, allow_class_change=settings.allow_class_change)
-        self._rollout = self._make_rollout(metrics)
-        self.admin = Admin(registry, self._rollout, self._store) if self._rollout else None
+        self._rollout: Rollout | None = None
+        self.admin: Admin | None = None
         """None where one bundle is served and no other."""
+        if settings.models_dir:
+            self._add_rollout(settings.models_dir, metrics)
 
     async def load(self) -> None:
         """Raises CnnsvcError where there is nothing that could be served."""
@@ -53,24 +56,24 @@ class Models:
             await self._loader.load_bundle(self._settings.bundle)
 
     async def follow(self) -> None:
-        """Follows the folder and the shared state until it is cancelled."""
+        """Follows the folder, the shared state and how fresh versions do, until it is cancelled."""
         if self._rollout:
-            await asyncio.gather(self._follow_changes(self._rollout), self._follow_probation(self._rollout))
+            await asyncio.gather(self._follow_changes(self._rollout), self._follow_probation())
 
     async def close(self) -> None:
         """Ends every model once it has answered what it has; nothing may be asked any more."""
         await self._loader.close()
         self._registry.close()
 
-    def _make_rollout(self, metrics: Metrics) -> Rollout | None:
+    def _add_rollout(self, models_dir: Path, metrics: Metrics) -> None:
         settings = self._settings
-        if settings.models_dir is None:
-            return None
         probation = ProbationLimits(
             settings.probation_seconds, settings.probation_error_percent / 100, settings.probation_min_images
         )
-        options = RolloutOptions(settings.models_dir, read_policies(settings.versions), probation)
-        return Rollout(self._registry, self._loader, self._store, metrics.rollout, options)
+        options = RolloutOptions(models_dir, read_policies(settings.versions), probation)
+        self._rollout = Rollout(self._registry, self._loader, self._store, options)
+        self._rollbacks = Rollbacks(self._registry, self._rollout, self._store, metrics.rollout, probation)
+        self.admin = Admin(self._registry, self._rollout, self._rollbacks, self._store)
 
     async def _follow_changes(self, rollout: Rollout) -> None:
         assert self._settings.models_dir is not None, "there is no rollout without"
@@ -80,18 +83,16 @@ class Models:
             folders.append(self._state_dir)
         async for _ in changes(folders, self._settings.watch):
             try:
-                is_decided = self._store.refresh()
-                if is_watched:
-                    await rollout.look()
-                elif is_decided:
-                    await rollout.settle_all()
+                if self._store.refresh() or is_watched:
+                    await rollout.refresh()
+                rollout.follow()
             except Exception:  # whatever it is, what serves goes on, and the next look may go well
                 _log.exception("the folder of models could not be followed")
 
-    async def _follow_probation(self, rollout: Rollout) -> None:
+    async def _follow_probation(self) -> None:
         while True:
             await asyncio.sleep(_PROBATION_SECONDS)
             try:
-                await rollout.check_probation()
+                await self._rollbacks.check_probation()
             except Exception:  # as above
                 _log.exception("versions on probation could not be judged")

@@ -38,9 +38,9 @@ def fingerprint(folder: Path) -> str:
     for name in sorted(_names(folder)):
         try:
             facts = (folder / name).stat()
-            found.update(f"{name} {facts.st_size} {facts.st_mtime_ns}\n".encode())
+            found.update(os.fsencode(f"{name} {facts.st_size} {facts.st_mtime_ns}\n"))
         except OSError as error:
-            found.update(f"{name} {error.errno}\n".encode())
+            found.update(os.fsencode(f"{name} {error.errno}\n"))
     return found.hexdigest()
 
 

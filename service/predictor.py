@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from cnnsvc.classification import Timings
 from cnnsvc.errors import CnnsvcError, InvalidError, Kind, LateError, OverloadedError, TooLargeError
@@ -12,6 +13,9 @@ from service.admission import Admission
 from service.batcher import Batcher, Inference
 from service.pace import is_in_time
 from service.registry import Registry, ServedModel
+
+_OWN_LIMIT: Final = 0.9
+"""Share of the service's own time limit from which on a call was ended by that and not by its caller's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ class Predictor:
         try:
             inferences = await _infer_all(served, query.images, started, deadline)
         except Exception as error:
-            if not isinstance(error, CnnsvcError) or error.kind is Kind.INTERNAL:
+            if self._is_own_fault(error, deadline - started):
                 served.tally.num_failed += num_images
             raise
         finally:
@@ -103,6 +107,12 @@ class Predictor:
         now = time.monotonic()
         served = self._registry.get(query.model, query.version, query.label)
         self._require_room(served.batcher, 1, num_bytes, self._deadline(query, now) - now)
+
+    def _is_own_fault(self, error: Exception, allowed_seconds: float) -> bool:
+        """Whether it speaks against the version that was asked: late is only what our own limit ended."""
+        if isinstance(error, LateError):
+            return allowed_seconds > _OWN_LIMIT * self._limits.request_timeout_ms / 1000
+        return not isinstance(error, CnnsvcError) or error.kind is Kind.INTERNAL
 
     def _deadline(self, query: Query, now: float) -> float:
         limit = now + self._limits.request_timeout_ms / 1000

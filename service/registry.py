@@ -4,7 +4,7 @@ It knows nothing of folders: service.rollout decides what is in it.
 """
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -37,6 +37,7 @@ class ServedModel:
     tally: Tally = field(default_factory=Tally)
     loaded_at: float = 0.0
     """time.monotonic() seconds."""
+    is_on_probation: bool = False
 
     @property
     def manifest(self) -> Manifest:
@@ -128,6 +129,10 @@ class Registry:
         """Those of a model that answer; {} for one that is not served."""
         return dict(self._lines[name].versions) if name in self._lines else {}
 
+    def labelled(self, name: str) -> set[int]:
+        """Versions to which calls by label go now."""
+        return set(self._lines[name].labels.values()) if name in self._lines else set()
+
     def default(self, name: str) -> ServedModel | None:
         line = self._lines.get(name)
         return line.versions[line.default] if line else None
@@ -155,7 +160,12 @@ class Registry:
         line = self._lines[name]
         assert default in line.versions, "only what answers can be the default"
         line.default = default
-        line.labels = {label: version for label, version in labels.items() if version in line.versions}
+        # A label goes on pointing to its old version until the new one is loaded.
+        targets = {
+            label: version if version in line.versions else line.labels.get(label, version)
+            for label, version in labels.items()
+        }
+        line.labels = {label: version for label, version in targets.items() if version in line.versions}
         line.lost = {label: version for label, version in labels.items() if version not in line.versions}
         line.split = {label: weight for label, weight in split.items() if label in line.labels}
         self._mark(line)
@@ -182,6 +192,11 @@ class Registry:
         self._metrics.rollout.is_folder_readable.set(not troubles)
 
     @property
+    def required(self) -> frozenset[str]:
+        """Models without which the service is not ready."""
+        return self._required
+
+    @property
     def troubles(self) -> dict[str, str]:
         return self._troubles
 
@@ -189,6 +204,13 @@ class Registry:
         """From now on it can be ready, which all models that are here now must be; those that come later need not."""
         self._required = frozenset(self._lines) | {name for name, _ in self._refused} | set(self._troubles)
         self._is_loaded = True
+
+    def forget(self, names: Collection[str]) -> None:
+        """Of these models there is nothing any more: readiness does not wait for them, and what was refused is gone."""
+        self._required -= set(names)
+        for refusal in self.refusals():
+            if refusal.name in names:
+                self.accept(refusal.name, refusal.version)
 
     def unready_reasons(self) -> list[str]:
         """Why the service is not ready: empty once every model of the start has a version that proved itself."""

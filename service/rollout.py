@@ -7,20 +7,19 @@ one have to go back. Nothing is unloaded because something could not be read, an
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from cnnsvc.errors import CnnsvcError, ConflictError, fault_of
+from cnnsvc.errors import CnnsvcError, InvalidError, fault_of
 from service.loader import Loader
 from service.models_folder import Listing, list_models
-from service.probation import ProbationLimits, fails
-from service.registry import Refusal, Registry, ServedModel
-from service.rollout_metrics import Cause, RolloutMetrics
-from service.service_state import ModelState, StateStore, Withdrawal
+from service.probation import ProbationLimits
+from service.registry import Refusal, Registry
+from service.service_state import StateStore, Withdrawal
 from service.version_policy import Policies, wanted_versions
 
 STABLE: Final = "stable"
@@ -44,14 +43,12 @@ class Rollout:
         registry: Registry,
         loader: Loader,
         store: StateStore,
-        metrics: RolloutMetrics,
         options: RolloutOptions,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._registry = registry
         self._loader = loader
         self._store = store
-        self._metrics = metrics
         self._options = options
         self._clock = clock
         self._listing = Listing({}, {})
@@ -61,6 +58,9 @@ class Rollout:
         """Versions that answered by default before the present ones."""
         self._turns: dict[str, asyncio.Lock] = {}
         self._loading: set[tuple[str, int]] = set()
+        self._due: set[str] = set()
+        self._settling: dict[str, asyncio.Task[None]] = {}
+        self._has_started = False
 
     @property
     def policies(self) -> Policies:
@@ -75,15 +75,16 @@ class Rollout:
         return self._listing.models.get(name, {})
 
     def previous(self, name: str) -> int | None:
-        """The version that answered by default before, or the newest older one that may be served."""
+        """The version to go back to: the one before, else the newest older one that serves, or may by the policy."""
         default = self._registry.default(name)
         assert default is not None
         version = default.manifest.version
+        older = {candidate for candidate in self._servable(name) if candidate < version}
         before = self._previous.get(name)
-        candidates = self._servable(name) - {version}
-        if before in candidates:
+        if before is not None and before != version and before in self._servable(name):
             return before
-        return max((candidate for candidate in candidates if candidate < version), default=None)
+        served = older & set(self._registry.versions(name))
+        return max(served or self._options.policies.of(name).choose(older), default=None)
 
     def is_standby(self, name: str, version: int) -> bool:
         """Whether it is loaded only since its successor is on probation."""
@@ -92,27 +93,40 @@ class Rollout:
     def is_loading(self, name: str, version: int) -> bool:
         return (name, version) in self._loading
 
+    def withdrawal(self, name: str, version: int) -> Withdrawal | None:
+        """Why it must not be served, unless its files have changed since that was decided."""
+        withdrawn = self._store.state.model(name).withdrawn.get(version)
+        return withdrawn if withdrawn and withdrawn.fingerprint == self.fingerprint(name, version) else None
+
+    def fingerprint(self, name: str, version: int) -> str:
+        """Of its folder as it was last read, or when it was loaded; "" where it is not there."""
+        return self.found(name).get(version) or self._loaded.get((name, version), "")
+
     async def start(self) -> None:
-        """Loads what is there. Raises InvalidError where there is no folder."""
-        self._listing = await asyncio.to_thread(list_models, self._options.models_dir)
+        """Loads what is there. Raises InvalidError where there is no folder, or none that can be read."""
+        try:
+            self._listing = await asyncio.to_thread(list_models, self._options.models_dir)
+        except OSError as error:
+            raise InvalidError(f"{self._options.models_dir} cannot be read: {error}") from None
         self._registry.set_troubles(self._listing.troubles)
         for name, why in self._listing.troubles.items():
             _log.error("the versions of model %s cannot be listed: %s", name, why)
         for name in self._listing.models:
             await self.settle(name)
-        self._loader.is_serving = True
+        self._loader.is_serving = self._has_started = True
         self._registry.set_loaded()
 
     async def look(self) -> None:
         """Reads the folder again and follows what has changed; what cannot be read changes nothing."""
         await self.refresh()
-        await self.settle_all()
+        await asyncio.gather(*map(self.settle, self.names()))
 
     async def refresh(self) -> None:
         """Reads the folder again."""
         try:
             self._listing = await asyncio.to_thread(list_models, self._options.models_dir)
             troubles = self._listing.troubles | self._gone()
+            self._registry.forget(self._registry.required - {*self.names(), *self._listing.troubles})
         except (OSError, CnnsvcError) as error:
             self._listing = Listing({}, {})
             troubles = {"": str(error)}
@@ -121,123 +135,96 @@ class Rollout:
                 _log.error("what serves goes on serving: %s cannot be read: %s", name or "the folder of models", why)
             self._registry.set_troubles(troubles)
 
-    async def settle_all(self) -> None:
-        await asyncio.gather(*map(self.settle, self.names()))
+    def follow(self) -> None:
+        """Lets what was decided hold at once as far as it can, and begins to load and let go what it needs."""
+        for name in self.names():
+            self.follow_model(name)
+
+    def follow_model(self, name: str) -> None:
+        """As follow, for one model: nobody waits for a version that takes its time."""
+        self.reroute(name)
+        self._retire(name)
+        self._due.add(name)
+        if name not in self._settling:
+            self._settling[name] = asyncio.create_task(self._settle_while_due(name))
 
     async def settle(self, name: str) -> None:
         """Loads what is wanted of a model and not yet served, then lets go what is not wanted any more."""
-        async with self._turn(name):
+        async with self._turns.setdefault(name, asyncio.Lock()):
             self._forget_refusals(name)
             while version := self._missing(name):
                 await self._load(name, version)
+                self.reroute(name)
             self.reroute(name)
-            for version in set(self._registry.versions(name)) - self._kept(name):
-                del self._loaded[name, version]
-                self._loader.end(self._registry.take(name, version))
+            self._retire(name)
+
+    async def load(self, name: str, version: int, *, is_on_probation: bool) -> Refusal | None:
+        """One attempt, whatever is wanted, unless it is served: why it failed."""
+        if version in self._registry.versions(name):
+            return None
+        async with self._turns.setdefault(name, asyncio.Lock()):
+            if version not in self._registry.versions(name):
+                await self._load(name, version, is_on_probation=is_on_probation)
+            return None if version in self._registry.versions(name) else self._registry.refusal(name, version)
 
     def reroute(self, name: str) -> None:
         """Lets default version and labels of a model be what is decided, as far as that is served."""
-        served = set(self._registry.versions(name))
-        if not served:
+        before = self._registry.default(name)
+        if before is None:
             return
         state = self._store.state.model(name)
-        before = self._registry.default(name)
-        assert before is not None
-        default = state.labels.get(STABLE, 0)
-        if default not in served:
-            default = max(self._servable(name) & served, default=before.manifest.version)
+        default = self._default(name, before.manifest.version, state.labels.get(STABLE))
         self._registry.route(name, default, state.labels, state.split)
+        class_names = self._registry.versions(name)[default].manifest.class_names
+        if class_names != state.class_names:
+            self._store.change(
+                name, lambda state: msgspec.structs.replace(state, class_names=class_names), must_be_kept=False
+            )
         if before.manifest.version != default:
             self._previous[name] = before.manifest.version
             fields = {"model": name, "version": default, "previous_version": before.manifest.version}
             message = "version %(version)d of model %(model)s answers by default, after %(previous_version)d"
             _log.info(message, fields, extra=fields)
 
-    async def check_probation(self) -> None:
-        """Rolls back what fails too often, and lets go what was kept only for that."""
-        for name in self._registry.names():
-            for version, served in self._registry.versions(name).items():
-                age_seconds = self._clock() - served.loaded_at
-                if not self.withdrawal(name, version) and fails(served.tally, age_seconds, self._options.probation):
-                    await self._give_up(name, version, served)
-            if set(self._registry.versions(name)) - self._kept(name):
-                await self.settle(name)
+    def has_idle_versions(self, name: str) -> bool:
+        """Whether some are loaded that nothing keeps any more."""
+        return bool(set(self._registry.versions(name)) - self._kept(name))
 
-    async def roll_back(self, name: str, versions: Iterable[int], target: int, reason: str, cause: Cause) -> None:
-        """Takes versions out of service for another one, to which their labels point from now on.
+    def wanted(self, name: str) -> list[int]:
+        """Versions to be served, in the order in which they are loaded: the stable one first, then the newest."""
+        state = self._store.state.model(name)
+        pinned = [*state.loaded, *state.labels.values()]
+        wanted = wanted_versions(self._options.policies.of(name), self._servable(name), pinned)
+        stable = state.labels.get(STABLE)
+        return sorted(wanted, key=lambda version: version != stable)
 
-        They stay so until their files change or somebody loads them. Raises ConflictError where the target cannot be
-        served, and OSError where the decision cannot be kept.
-        """
-        if target not in self._registry.versions(name):
-            async with self._turn(name):
-                await self._load(name, target)
-        if target not in self._registry.versions(name):
-            raise ConflictError(f"there is no way back: {self._registry.refusal(name, target)}")
-        self.withdraw(name, versions, reason, target)
-        self._metrics.rolled_back(name, cause)
-        if target not in self._wanted(name):
-            self.pin(name, target)
-        await self.settle(name)
+    def _default(self, name: str, before: int, stable: int | None) -> int:
+        """The version that is to answer by default, of those that are served."""
+        served = set(self._registry.versions(name))
+        candidates = self._servable(name) & served
+        if stable is None:
+            return max(candidates, default=before)
+        if stable in served:
+            return stable
+        # What stable holds back must not come in its place while it is loaded, or cannot be.
+        if before in candidates and self._has_started:
+            return before
+        return max((version for version in candidates if version <= stable), default=before)
 
-    def pin(self, name: str, version: int) -> None:
-        """Decides that a version is served whatever the policy says, and that it may be tried again."""
-
-        def decide(state: ModelState) -> ModelState:
-            withdrawn = {number: why for number, why in state.withdrawn.items() if number != version}
-            return msgspec.structs.replace(state, loaded=sorted({*state.loaded, version}), withdrawn=withdrawn)
-
-        self._store.change(name, decide)
-        self._registry.accept(name, version)
-
-    def withdraw(self, name: str, versions: Iterable[int], reason: str, target: int | None = None) -> None:
-        """Decides that versions must not be served; with a target their labels point to that. It holds at once."""
-        withdrawn = {version: Withdrawal(reason, self._mark(name, version)) for version in versions}
-
-        def decide(state: ModelState) -> ModelState:
-            labels, kept = state.labels, [number for number in state.loaded if number not in withdrawn]
-            if target is not None:
-                labels = {label: target if number in withdrawn else number for label, number in labels.items()}
-            return msgspec.structs.replace(
-                state, labels=labels, loaded=kept, withdrawn={**state.withdrawn, **withdrawn}
-            )
-
-        self._store.change(name, decide)
-        for version in sorted(withdrawn):
-            fields = {"model": name, "version": version, "reason": reason}
-            _log.warning("version %(version)d of model %(model)s is withdrawn: %(reason)s", fields, extra=fields)
-        self.reroute(name)
-
-    def withdrawal(self, name: str, version: int) -> Withdrawal | None:
-        """Why it must not be served, unless its files have changed since that was decided."""
-        withdrawn = self._store.state.model(name).withdrawn.get(version)
-        return withdrawn if withdrawn and withdrawn.fingerprint == self._mark(name, version) else None
-
-    async def _give_up(self, name: str, version: int, served: ServedModel) -> None:
-        """Rolls back a version that failed its probation, where there is one to go back to."""
-        default = self._registry.default(name)
-        assert default is not None
-        target = default.manifest.version if default is not served else self.previous(name)
-        tally = served.tally
-        reason = (
-            f"it failed {tally.num_failed} of its first {tally.num_failed + tally.num_answered} images"
-            f" within {self._clock() - served.loaded_at:.0f} s"
-        )
+    async def _settle_while_due(self, name: str) -> None:
         try:
-            if target is None:
-                raise ConflictError("there is no version to go back to")
-            await self.roll_back(name, [version], target, reason, "errors")
-        except (CnnsvcError, OSError) as error:
-            served.tally.num_failed = served.tally.num_answered = 0  # said once for so many images
-            fields = {"model": name, "version": version}
-            _log.error("version %d of model %s stays though %s: %s", version, name, reason, error, extra=fields)
+            while name in self._due:
+                self._due.discard(name)
+                await self.settle(name)
+        except Exception:  # whatever it is, what serves goes on, and the next look may go well
+            _log.exception("model %s could not be brought in line", name)
+        finally:
+            del self._settling[name]
 
-    def _turn(self, name: str) -> asyncio.Lock:
-        """One change of a model at a time."""
-        return self._turns.setdefault(name, asyncio.Lock())
-
-    def _mark(self, name: str, version: int) -> str:
-        return self.found(name).get(version) or self._loaded.get((name, version), "")
+    def _retire(self, name: str) -> None:
+        for version in set(self._registry.versions(name)) - self._kept(name):
+            self._loaded.pop((name, version), None)
+            self._loader.end(self._registry.take(name, version))
 
     def _gone(self) -> dict[str, str]:
         """Served models whose versions have all gone from the folder: rather an accident than somebody's will."""
@@ -258,17 +245,17 @@ class Rollout:
 
     def _is_refused(self, name: str, version: int) -> bool:
         refusal = self._registry.refusal(name, version)
-        return refusal is not None and refusal.fingerprint == self._mark(name, version)
+        return refusal is not None and refusal.fingerprint == self._attempt(name, version)
 
-    def _wanted(self, name: str) -> list[int]:
-        state = self._store.state.model(name)
-        pinned = [*state.loaded, *state.labels.values()]
-        return wanted_versions(self._options.policies.of(name), self._servable(name), pinned)
+    def _attempt(self, name: str, version: int) -> str:
+        """What must differ for a refused version to be tried again: its files, or how often it was asked for."""
+        asked = self._store.state.model(name).attempts.get(version, 0)
+        return f"{self.fingerprint(name, version)}-{asked}"
 
     def _missing(self, name: str) -> int | None:
-        """The newest wanted version that is not served as it lies in the folder, and may be tried."""
+        """The first wanted version that is not served as it lies in the folder, and may be tried."""
         found = self.found(name)
-        for version in self._wanted(name):
+        for version in self.wanted(name):
             is_new = version in found and self._loaded.get((name, version)) != found[version]
             if is_new and not self._is_refused(name, version):
                 return version
@@ -279,7 +266,8 @@ class Rollout:
         default = self._registry.default(name)
         if default is None:
             return set()
-        kept = {default.manifest.version, *self._wanted(name), *self._store.state.model(name).labels.values()}
+        kept = {default.manifest.version, *self.wanted(name), *self._store.state.model(name).labels.values()}
+        kept |= self._registry.labelled(name)
         previous = self._previous.get(name)
         is_on_probation = self._clock() - default.loaded_at <= self._options.probation.seconds
         if with_standby and previous is not None and is_on_probation and not self.withdrawal(name, previous):
@@ -293,14 +281,17 @@ class Rollout:
                 if refusal.name == name and refusal.version not in found:
                     self._registry.accept(name, refusal.version)
 
-    async def _load(self, name: str, version: int) -> None:
+    async def _load(self, name: str, version: int, *, is_on_probation: bool = True) -> None:
         """One attempt: afterwards the version is served, or refused until its folder changes."""
-        mark = self._mark(name, version)
+        mark, attempt = self.fingerprint(name, version), self._attempt(name, version)
+        default = self._registry.default(name)
+        known = default.manifest.class_names if default else self._store.state.model(name).class_names
+        path = self._options.models_dir / name / str(version)
         self._loading.add((name, version))
         try:
-            await self._loader.load(self._options.models_dir / name / str(version))
+            await self._loader.load(path, known, is_on_probation=is_on_probation and self._has_started)
         except Exception as error:  # whatever is wrong with one bundle, the others are served
-            refusal = Refusal(name, version, fault_of(error), str(error), mark)
+            refusal = Refusal(name, version, fault_of(error), str(error), attempt)
             traceback = None if isinstance(error, CnnsvcError | OSError) else error
             fields = {"model": name, "version": version, "fault": refusal.fault}
             _log.error("%s", refusal, exc_info=traceback, extra=fields)

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from cnnsvc.bundle import write_atomically
-from cnnsvc.errors import SettingError
+from cnnsvc.errors import NotReadyError, SettingError
 
 STATE_NAME: Final = "state.json"
 _LOCK_NAME: Final = "state.lock"
@@ -40,6 +40,10 @@ class ModelState(msgspec.Struct, frozen=True):
     loaded: list[int] = []
     """Versions to serve whatever the policy says."""
     withdrawn: dict[int, Withdrawal] = {}
+    attempts: dict[int, int] = {}
+    """How often each version was asked for: a version that was refused is tried again by every worker."""
+    class_names: list[str] = []
+    """Those that callers know: of the version that answered by default last."""
 
 
 class ServiceState(msgspec.Struct, frozen=True):
@@ -58,6 +62,7 @@ class StateStore:
         """Raises SettingError where there is a file that this program cannot read."""
         self._folder = folder
         self._state = ServiceState()
+        self._is_kept = True
         if folder:
             self._state = _read(folder / STATE_NAME)
 
@@ -68,10 +73,10 @@ class StateStore:
 
     def refresh(self) -> bool:
         """Reads what another worker may have changed: whether it has. A file that became unreadable changes nothing."""
-        if not self._folder:
+        if not self._folder or not self._is_kept:
             return False
         try:
-            found = _read(self._folder / STATE_NAME)
+            found = _read(self._folder / STATE_NAME, is_new=self._state == ServiceState())
         except SettingError as error:
             _log.error("the state stays as it was: %s", error)
             return False
@@ -79,17 +84,27 @@ class StateStore:
         self._state = found
         return has_changed
 
-    def change(self, name: str, decide: Callable[[ModelState], ModelState]) -> ModelState:
-        """The decisions about a model, changed and kept. Raises OSError where they cannot be kept."""
-        with self._locked():
-            self.refresh()
-            changed = decide(self._state.model(name))
-            state = self._state.with_model(name, changed)
-            if self._folder:
-                text = msgspec.json.format(msgspec.json.encode(state), indent=2).decode()
-                write_atomically(self._folder / STATE_NAME, text + "\n")
-            self._state = state
-            return changed
+    def change(self, name: str, decide: Callable[[ModelState], ModelState], *, must_be_kept: bool = True) -> None:
+        """Changes and keeps the decisions about a model; `decide` gets them as they are at that moment.
+
+        Raises what `decide` raises, and NotReadyError where they cannot be kept; unless they must be, they hold for
+        this process then.
+        """
+        try:
+            with self._locked():
+                self.refresh()
+                state = self._state.with_model(name, decide(self._state.model(name)))
+                if self._folder:
+                    text = msgspec.json.format(msgspec.json.encode(state), indent=2).decode()
+                    write_atomically(self._folder / STATE_NAME, text + "\n")
+        except OSError as error:
+            if must_be_kept:
+                raise NotReadyError(f"the decision cannot be kept in {self._folder}: {error}") from None
+            _log.error("a decision about model %s holds for this process only: %s", name, error)
+            state, self._is_kept = self._state.with_model(name, decide(self._state.model(name))), False
+        else:
+            self._is_kept = True
+        self._state = state
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -101,11 +116,14 @@ class StateStore:
             yield
 
 
-def _read(path: Path) -> ServiceState:
+def _read(path: Path, *, is_new: bool = True) -> ServiceState:
+    """Where it is new the file may be absent. Raises SettingError."""
     try:
         state = msgspec.json.decode(path.read_bytes(), type=ServiceState)
     except FileNotFoundError:
-        return ServiceState()
+        if is_new:
+            return ServiceState()
+        raise SettingError(f"{path} is gone") from None
     except (OSError, msgspec.MsgspecError) as error:
         raise SettingError(
             f"{path} cannot be read: {error}; mend it, or delete it to forget labels and loads"

@@ -7,6 +7,8 @@ Whatever is missed either way, such as a folder that was unmounted and is back, 
 import asyncio
 import contextlib
 import logging
+import os
+import re
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Final
@@ -81,7 +83,7 @@ async def _watch(folder: Path, mode: WatchMode, changed: asyncio.Event) -> None:
 def is_on_network(path: Path, mounts: Path = _MOUNTS) -> bool:
     """Whether the file system may change without notice on this machine; False where the system does not say."""
     try:
-        lines = mounts.read_text().splitlines()
+        lines = os.fsdecode(mounts.read_bytes()).splitlines()
     except OSError:
         return False
     best, found = -1, ""
@@ -89,7 +91,7 @@ def is_on_network(path: Path, mounts: Path = _MOUNTS) -> bool:
     for line in lines:
         # See proc_pid_mountinfo(5): … mount point … - file system type …
         fields, _, rest = line.partition(" - ")
-        point = Path(fields.split(" ")[4].encode().decode("unicode_escape"))
+        point = Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields.split(" ")[4]))
         if resolved.is_relative_to(point) and len(point.parts) >= best:
             best, found = len(point.parts), rest.split(" ")[0]
     return found in _NETWORK_TYPES or found.startswith("fuse.")

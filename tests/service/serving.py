@@ -17,6 +17,7 @@ from service.loader import Loader
 from service.metrics import Metrics
 from service.probation import ProbationLimits
 from service.registry import Registry
+from service.rollback import Rollbacks
 from service.rollout import Rollout, RolloutOptions
 from service.service_state import StateStore
 from service.version_policy import read_policies
@@ -30,6 +31,7 @@ class Serving:
     loader: Loader
     store: StateStore
     rollout: Rollout
+    rollbacks: Rollbacks
     admin: Admin
     prometheus: CollectorRegistry
 
@@ -65,8 +67,9 @@ def build(
     loader = Loader(registry, metrics, ModelOptions("openvino"), allow_class_change=allow_class_change, clock=clock)
     store = StateStore(state_dir)
     options = RolloutOptions(models_dir, read_policies(versions), probation)
-    rollout = Rollout(registry, loader, store, metrics.rollout, options, clock)
-    return Serving(registry, loader, store, rollout, Admin(registry, rollout, store), prometheus)
+    rollout = Rollout(registry, loader, store, options, clock)
+    rollbacks = Rollbacks(registry, rollout, store, metrics.rollout, probation, clock)
+    return Serving(registry, loader, store, rollout, rollbacks, Admin(registry, rollout, rollbacks, store), prometheus)
 
 
 async def started(

@@ -160,10 +160,10 @@ async def test_a_new_version_takes_over_and_the_old_one_stands_by(tmp_path: Path
     assert (serving.default(), serving.served()) == (2, [1, 2])
     assert serving.rollout.is_standby("flowers", 1)
     now[0] = 299.0
-    await serving.rollout.check_probation()
+    await serving.rollbacks.check_probation()
     assert serving.served() == [1, 2]
     now[0] = 301.0
-    await serving.rollout.check_probation()
+    await serving.rollbacks.check_probation()
     assert serving.served() == [2]
     await serving.close()
     assert serving.value("cnnsvc_queue_depth", model="flowers", version="1") is None
@@ -310,10 +310,10 @@ async def test_a_fresh_version_that_fails_is_rolled_back(tmp_path: Path) -> None
     await serving.rollout.look()
     await serving.admin.label("flowers", "canary", 2)
     _fail(serving, 2, num_failed=1, num_answered=19)
-    await serving.rollout.check_probation()
+    await serving.rollbacks.check_probation()
     assert serving.default() == 2  # 5 % of 20 is the limit, not above it
     _fail(serving, 2, num_failed=1, num_answered=0)
-    await serving.rollout.check_probation()
+    await serving.rollbacks.check_probation()
     assert (serving.default(), serving.served()) == (1, [1])
     assert serving.registry.get("flowers", label="canary").manifest.version == 1
     assert serving.value("cnnsvc_model_rollbacks_total", model="flowers", cause="errors") == 1
@@ -330,7 +330,7 @@ async def test_the_last_good_version_is_never_rolled_back(tmp_path: Path) -> Non
     write_bundle(tmp_path)
     serving = await started(tmp_path)
     _fail(serving, 1, num_failed=100, num_answered=0)
-    await serving.rollout.check_probation()
+    await serving.rollbacks.check_probation()
     assert serving.default() == 1
     await serving.close()
 
@@ -343,7 +343,7 @@ async def test_a_rollback_to_a_version_that_is_refused_changes_nothing(tmp_path:
     falsify_golden_answers(first)
     await serving.rollout.refresh()
     with pytest.raises(ConflictError, match="no way back: version 1 of model flowers is refused"):
-        await serving.rollout.roll_back("flowers", [2], 1, "a test", "operator")
+        await serving.rollbacks.roll_back("flowers", [2], 1, "a test", "operator")
     assert (serving.default(), serving.store.state.model("flowers").withdrawn) == (2, {})
     await serving.close()
 
@@ -358,7 +358,7 @@ async def test_an_old_version_is_not_on_probation(tmp_path: Path) -> None:
     await serving.rollout.look()
     now[0] = 11.0
     _fail(serving, 2, num_failed=100, num_answered=0)
-    await serving.rollout.check_probation()
+    await serving.rollbacks.check_probation()
     assert serving.default() == 2
     await serving.close()
 
@@ -374,7 +374,7 @@ async def test_decisions_outlive_the_service(tmp_path: Path) -> None:
     await one.admin.load("flowers", 1)
     await one.admin.label("flowers", "stable", 1)
     assert other.store.refresh()
-    await other.rollout.settle_all()
+    await other.rollout.look()
     assert (other.default(), other.served()) == (1, [1, 3])
     later = await started(tmp_path / "models", state_dir=state_dir)
     assert (later.default(), later.served()) == (1, [1, 3])
