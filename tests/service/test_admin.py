@@ -3,12 +3,14 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import pytest_asyncio
 
 from cnnsvc.errors import ConflictError, Fault, InvalidError, NotFoundError
+from service.service_state import Withdrawal
 from tests.bundles import write_bundle
-from tests.service.serving import Serving, falsify_golden_answers, started
+from tests.service.serving import Serving, build, falsify_golden_answers, started
 
 
 @pytest_asyncio.fixture
@@ -127,3 +129,45 @@ async def test_a_rollback_moves_the_stable_label(serving: Serving) -> None:
     status = await serving.admin.roll_back("flowers", 1)
     assert status.labels == {"stable": 1, "canary": 3}
     assert (serving.default(), serving.served()) == (1, [1, 3])
+
+
+async def test_the_last_two_versions_do_not_go_together(serving: Serving, tmp_path: Path) -> None:
+    """A version that another worker has withdrawn does not count as one that is left."""
+    await serving.admin.load("flowers", 1)
+    other = build(tmp_path)
+    serving.store.change(
+        "flowers",
+        lambda state: msgspec.structs.replace(
+            state, withdrawn={3: Withdrawal("another worker", serving.rollout.fingerprint("flowers", 3))}
+        ),
+    )
+    with pytest.raises(ConflictError, match="version 1 is the last of model flowers"):
+        await serving.admin.unload("flowers", 1)
+    await other.close()
+
+
+async def test_a_load_that_fails_decides_nothing(serving: Serving, tmp_path: Path) -> None:
+    """A version that was withdrawn and is refused stays as it was, after a restart too."""
+    await serving.admin.load("flowers", 1)
+    await serving.admin.unload("flowers", 1)
+    before = serving.store.state
+    (tmp_path / "flowers" / "1" / "model.onnx").write_bytes(b"")
+    with pytest.raises(ConflictError, match="SHA-256"):
+        await serving.admin.load("flowers", 1)
+    assert serving.store.state == before
+
+
+async def test_rollbacks_keep_to_the_policy(tmp_path: Path) -> None:
+    """Without a target, no version that the policy leaves out."""
+    for seed in range(3):
+        write_bundle(tmp_path, seed=seed)
+    serving = await started(tmp_path, "1,3")
+    await serving.admin.roll_back("flowers")
+    assert serving.default() == 1
+    await serving.close()
+
+
+async def test_a_label_ends_where_it_ends(serving: Serving) -> None:
+    """A line feed is no part of a label."""
+    with pytest.raises(InvalidError):
+        await serving.admin.label("flowers", "prod\n", 3)

@@ -1,13 +1,17 @@
 """What the folder, the policy and operators' decisions make of what is served."""
 
+import gc
+import os
 import shutil
 import time
+import weakref
 from pathlib import Path
 
 import pytest
 
 from cnnsvc.errors import BundleError, ConflictError, Fault, NotFoundError, NotReadyError
 from service.probation import ProbationLimits
+from service.registry import Refusal
 from tests.bundles import write_bundle
 from tests.service.serving import Serving, build, falsify_golden_answers, started
 
@@ -380,3 +384,138 @@ async def test_decisions_outlive_the_service(tmp_path: Path) -> None:
     assert (later.default(), later.served()) == (1, [1, 3])
     for serving in (one, other, later):
         await serving.close()
+
+
+async def test_class_names_are_known_after_a_restart(tmp_path: Path) -> None:
+    """A version with other class names is refused at a start too, where the state says what callers know."""
+    (state_dir := tmp_path / "state").mkdir()
+    write_bundle(tmp_path / "models")
+    one = await started(tmp_path / "models", state_dir=state_dir)
+    await one.close()
+    write_bundle(tmp_path / "models", class_names=["daisy", "rose", "violet"])
+    other = await started(tmp_path / "models", state_dir=state_dir)
+    assert other.default() == 1
+    assert [refusal.fault for refusal in other.registry.refusals()] == [Fault.CLASSES]
+    await other.close()
+
+
+async def test_what_stable_holds_back_does_not_take_its_place(tmp_path: Path) -> None:
+    """A worker that has not loaded the stable version yet goes on with what it has, labels included."""
+    (state_dir := tmp_path / "state").mkdir()
+    for seed in range(3):
+        write_bundle(tmp_path / "models", seed=seed)
+    one = await started(tmp_path / "models", "1,3", state_dir=state_dir)
+    await one.admin.label("flowers", "stable", 1)
+    await one.admin.label("flowers", "prod", 1)
+    other = await started(tmp_path / "models", "1,3", state_dir=state_dir)
+    await one.admin.load("flowers", 2)
+    await one.admin.label("flowers", "stable", 2)
+    await one.admin.label("flowers", "prod", 2)
+    other.store.refresh()
+    other.rollout.reroute("flowers")
+    assert (other.default(), other.registry.get("flowers", label="prod").manifest.version) == (1, 1)
+    await other.rollout.look()
+    assert (other.default(), other.registry.get("flowers", label="prod").manifest.version) == (2, 2)
+    later = await started(tmp_path / "models", "1,3", state_dir=state_dir)
+    assert later.default() == 2
+    for serving in (one, other, later):
+        await serving.close()
+
+
+async def test_what_one_worker_tries_again_all_do(tmp_path: Path) -> None:
+    """A version that was refused everywhere and is loaded by hand once it is good serves in every worker."""
+    (state_dir := tmp_path / "state").mkdir()
+    write_bundle(tmp_path / "models")
+    workers = [await started(tmp_path / "models", state_dir=state_dir) for _ in range(2)]
+    write_bundle(tmp_path / "models", seed=1)
+    for worker in workers:
+        await worker.rollout.refresh()
+        mark = f"{worker.rollout.fingerprint('flowers', 2)}-0"
+        worker.registry.refuse(Refusal("flowers", 2, Fault.TIMEOUT, "a machine without time", mark))
+        await worker.rollout.look()
+        assert worker.default() == 1
+    await workers[0].admin.load("flowers", 2)
+    workers[1].store.refresh()
+    await workers[1].rollout.look()
+    assert [worker.default() for worker in workers] == [2, 2]
+    for worker in workers:
+        await worker.close()
+
+
+async def test_odd_names_in_the_folder(tmp_path: Path) -> None:
+    """Files whose names are no text, and folders that are no models, keep nothing from serving."""
+    path = write_bundle(tmp_path)
+    (path / os.fsdecode(b"caf\xe9.txt")).write_text("x")
+    (tmp_path / "lost+found").mkdir()
+    (tmp_path / "flowers" / "20260102030405000000").mkdir()
+    serving = await started(tmp_path)
+    assert (serving.served(), serving.registry.unready_reasons(), serving.registry.warnings()) == ([1], [], [])
+    await serving.close()
+
+
+async def test_a_bad_model_that_is_deleted_makes_ready(tmp_path: Path) -> None:
+    """What is not there any more is not waited for."""
+    write_bundle(tmp_path)
+    falsify_golden_answers(write_bundle(tmp_path, "trees"))
+    serving = await started(tmp_path)
+    assert len(serving.registry.unready_reasons()) == 1
+    shutil.rmtree(tmp_path / "trees")
+    await serving.rollout.look()
+    assert (serving.registry.unready_reasons(), serving.registry.refusals()) == ([], [])
+    await serving.close()
+
+
+async def test_only_what_comes_while_serving_is_on_probation(tmp_path: Path) -> None:
+    """A fault of the machine does not walk down the versions: neither the start's nor a rollback's target is judged."""
+    for seed in range(2):
+        write_bundle(tmp_path, seed=seed)
+    serving = await started(tmp_path)
+    _fail(serving, 2, num_failed=100, num_answered=0)
+    await serving.rollbacks.check_probation()
+    assert serving.default() == 2
+    write_bundle(tmp_path, seed=2)
+    await serving.rollout.look()
+    for version in (3, 2):
+        _fail(serving, version, num_failed=100, num_answered=0)
+        await serving.rollbacks.check_probation()
+        assert serving.default() == 2
+    assert serving.value("cnnsvc_model_rollbacks_total", model="flowers", cause="errors") == 1
+    await serving.close()
+
+
+async def test_a_rollback_that_cannot_be_kept_holds_for_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the state folder full a bad version goes all the same; an operator is told that nothing was decided."""
+    (state_dir := tmp_path / "state").mkdir()
+    write_bundle(tmp_path / "models")
+    serving = await started(tmp_path / "models", state_dir=state_dir)
+    write_bundle(tmp_path / "models", seed=1)
+    await serving.rollout.look()
+
+    def no_space(path: Path, text: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("service.service_state.write_atomically", no_space)
+    with pytest.raises(NotReadyError, match=r"the decision cannot be kept in .*: .*No space left"):
+        await serving.admin.label("flowers", "stable", 2)
+    _fail(serving, 2, num_failed=100, num_answered=0)
+    await serving.rollbacks.check_probation()
+    assert serving.default() == 1
+    serving.store.refresh()
+    await serving.rollout.look()
+    assert serving.default() == 1
+    await serving.close()
+
+
+async def test_a_replaced_version_leaves_nothing(tmp_path: Path) -> None:
+    """The batcher of a version that another has replaced under its number is freed with its engine."""
+    path = write_bundle(tmp_path)
+    serving = await started(tmp_path)
+    before = weakref.ref(serving.registry.get("flowers").batcher)
+    (path / "note").write_text("changed")
+    await serving.rollout.look()
+    await serving.loader.close()
+    gc.collect()
+    assert before() is None
+    serving.registry.close()

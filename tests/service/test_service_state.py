@@ -67,3 +67,13 @@ def test_the_file_is_for_people_too(tmp_path: Path) -> None:
     """It is JSON that says its format."""
     StateStore(tmp_path).change("flowers", lambda state: ModelState({"stable": 1}))
     assert json.loads((tmp_path / STATE_NAME).read_text())["format"] == 1
+
+
+def test_a_file_that_goes_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A folder that was unmounted is not one without decisions."""
+    store = StateStore(tmp_path)
+    store.change("flowers", lambda state: ModelState({"stable": 1}))
+    (tmp_path / STATE_NAME).unlink()
+    assert not store.refresh()
+    assert store.state.model("flowers").labels == {"stable": 1}
+    assert "is gone" in caplog.text

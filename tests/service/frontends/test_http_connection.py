@@ -19,7 +19,7 @@ from tests.service.frontends.http_door import BODY_LIMIT_BYTES, listening, open_
 HEAD = b"POST /api/v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
 LIVE = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 TOO_LARGE = BODY_LIMIT_BYTES * 5
-STRICT = ConnectionLimits(head_timeout_ms=100, keep_alive_ms=300)
+STRICT = ConnectionLimits(head_timeout_ms=100, keep_alive_ms=1000)
 
 
 @contextlib.asynccontextmanager
