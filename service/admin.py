@@ -117,7 +117,7 @@ class Admin:
 
     async def label(self, name: str, label: str, version: int) -> ModelStatus:
         """Points a label to a version that is served. Raises ConflictError for any other, InvalidError."""
-        if not _LABEL.fullmatch(label):
+        if not _LABEL.fullmatch(label):  # match() would let a newline pass at the end
             raise InvalidError(
                 f"label {label[:80]!r} is not allowed; expected a letter and up to 63 letters, digits, '_', '.' or '-'"
             )

@@ -46,7 +46,7 @@ def openapi_document(limits: CallLimits, *, has_admin: bool = False) -> Json:
             **_operation_paths(),
         },
         "components": {
-            "schemas": _schemas(_STRUCTS),
+            "schemas": _with_one_of(_schemas(_STRUCTS), "ClassifyRequest", "image", "images"),
             "responses": {kind.value: _problem_response(kind) for kind in Kind},
             "headers": {"X-Request-Id": {"schema": {"type": "string"}, "description": "Its name in the log."}},
             "parameters": _parameters(limits),
@@ -153,7 +153,7 @@ def _parameters(limits: CallLimits) -> Json:
     version = {"type": "integer", "minimum": 0, "maximum": MAX_VERSION}
     top_k = {"type": "integer", "minimum": 1}
     timeout = {"type": "integer", "minimum": 1}
-    request_id = {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"}
+    request_id = "1 to 128 of A-Z a-z 0-9 . _ - come back in the response and in the log; another one is replaced."
     best = "Number of classes an image, best first; absent means 5 or all, whichever is less."
     late = f"Milliseconds until the answer is of no use any more; at most {limits.request_timeout_ms}."
     return {
@@ -162,7 +162,7 @@ def _parameters(limits: CallLimits) -> Json:
         "label": _describe("label", "query", {"type": "string"}, "Label of a version, instead of a version."),
         "top_k": _describe("top_k", "query", top_k, best),
         "timeout": _describe(TIMEOUT_HEADER, "header", timeout, late),
-        "request_id": _describe("X-Request-Id", "header", request_id, "Comes back in the response and in the log."),
+        "request_id": _describe("X-Request-Id", "header", {"type": "string"}, request_id),
         "path_name": _describe("name", "path", {"type": "string"}, "Name of the model."),
         "path_version": _describe("version", "path", version | {"minimum": 1}, "Version of the model."),
     }
@@ -214,6 +214,12 @@ def _request_id_header() -> Json:
 def _schemas(structs: tuple[type[msgspec.Struct], ...]) -> Json:
     _, components = msgspec.json.schema_components(structs, ref_template="#/components/schemas/{name}")
     return {name: _to_openapi_3_0(schema) for name, schema in components.items()}
+
+
+def _with_one_of(schemas: Json, name: str, *fields: str) -> Json:
+    """That a message has exactly one of these fields, which its struct cannot say."""
+    schemas[name]["oneOf"] = [{"required": [field]} for field in fields]
+    return schemas
 
 
 def _to_openapi_3_0(schema: Any) -> Any:

@@ -53,6 +53,27 @@ def test_every_kind_is_described() -> None:
     assert set(openapi_document(LIMITS)["components"]["responses"]) == {kind.value for kind in Kind}
 
 
+async def test_a_request_id_of_any_characters_is_allowed() -> None:
+    """The document forbids none, since none is refused: one that is not safe to repeat is replaced."""
+    parameter = openapi_document(LIMITS)["components"]["parameters"]["request_id"]
+    assert parameter["schema"] == {"type": "string"}
+    async with open_door().client() as client:
+        response = await client.get("/api/v1/models", headers={"x-request-id": "not safe"})
+    assert response.status_code == 200
+    assert response.headers["x-request-id"] != "not safe"
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_allowed"), [(["image"], True), (["images"], True), (["image", "images"], False)]
+)
+def test_one_of_image_and_images(fields: list[str], is_allowed: bool) -> None:
+    """The document forbids what is refused: both of them, or neither."""
+    schema = openapi_document(LIMITS)["components"]["schemas"]["ClassifyRequest"]
+    body = {name: {"image": "aW1hZ2U=", "images": ["aW1hZ2U="]}[name] for name in fields}
+    assert jsonschema.Draft202012Validator(schema).is_valid(body) is is_allowed
+    assert not jsonschema.Draft202012Validator(schema).is_valid({})
+
+
 def check_against(document: dict[str, Any], path: str, method: str, response: httpx.Response) -> None:
     """The response's status, content type and body are those that the document describes."""
     described = document["paths"][path][method]["responses"][str(response.status_code)]
