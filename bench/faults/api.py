@@ -1,0 +1,157 @@
+"""Sends what the OpenAPI document of a real server allows and what it forbids, and checks each answer against it.
+
+    python -m bench.faults.api [--examples 1000] [--seed 1]
+
+Schemathesis makes the requests: to a server without the admin API, then to one with it. Ends with 1 where an answer is
+an error of the server, is not as the document describes it or accepts what it forbids, or the log has an error.
+
+Left out of its checks is that what the document allows is accepted: no schema says which bytes are an image, or which
+labels a model has. 504 counts as no error of the server: requests ask for it with a time limit of a millisecond.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+import msgspec
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.bundles import write_bundle
+from tests.e2e.server import Server, serving
+
+_SCHEMATHESIS: Final = Path(sys.executable).with_name("schemathesis")
+_TOKEN: Final = "a-token-of-this-run-alone"
+_CONFIG: Final = """
+[checks]
+positive_data_acceptance.enabled = false
+not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", "504"]
+"""
+_SHOWN_LINES: Final = 80
+
+
+class Failure(msgspec.Struct):
+    title: str
+    count: int
+    operations: list[str]
+
+
+class Operations(msgspec.Struct):
+    selected: int
+    tested: int
+
+
+class Generated(msgspec.Struct):
+    generated: int
+
+
+class Report(msgspec.Struct):
+    """What is read of Schemathesis' report."""
+
+    exit_code: int
+    running_time: float
+    """Seconds."""
+    operations: Operations
+    test_cases: Generated
+    failures: list[Failure]
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    report: Report
+    answers: Counter[str]
+    """By kind, of the routes that are measured."""
+    problems: list[str]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--examples", type=int, default=1000, help="most test cases of each operation and phase")
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    rows = run(arguments.examples, arguments.seed)
+    sys.stdout.write(table(rows))
+    sys.stdout.writelines(f"- PROBLEM: {row.name}: {problem}\n" for row in rows for problem in row.problems)
+    sys.exit(1 if any(row.problems for row in rows) else 0)
+
+
+def run(num_examples: int, seed: int) -> list[Row]:
+    with tempfile.TemporaryDirectory() as work:
+        return [_run(Path(work) / name, name, num_examples, seed) for name in ("plain", "admin")]
+
+
+def table(rows: list[Row]) -> str:
+    lines = ["| API | operations | requests | failures | answers by kind | seconds |", "|---|---:|---:|---:|---|---:|"]
+    for row in rows:
+        report = row.report
+        answers = ", ".join(f"{number:,} {kind}" for kind, number in sorted(row.answers.items()))
+        lines.append(
+            f"| {row.name} | {report.operations.tested} of {report.operations.selected} |"
+            f" {report.test_cases.generated:,} | {sum(failure.count for failure in report.failures)} | {answers} |"
+            f" {report.running_time:.0f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _run(folder: Path, name: str, num_examples: int, seed: int) -> Row:
+    """Two versions, so that there is one to unload and to go back to."""
+    folder.mkdir()
+    for version in range(2):
+        write_bundle(folder / "models", seed=version)
+    (folder / "token").write_text(_TOKEN)
+    (folder / "schemathesis.toml").write_text(_CONFIG)
+    options = ("--admin-token-file", folder / "token") if name == "admin" else ()
+    with serving("--models-dir", folder / "models", "--versions", "latest:2", *options) as server:
+        told, report = _ask(server, folder, num_examples, seed)
+        answers = _answers(server)
+        log = "".join(server.log)
+    return Row(name, report, answers, _problems(told, report, answers, log))
+
+
+def _ask(server: Server, folder: Path, num_examples: int, seed: int) -> tuple[str, Report]:
+    """What Schemathesis told, and its report."""
+    words = [
+        _SCHEMATHESIS, "--config-file", folder / "schemathesis.toml", "--no-color",
+        "run", f"{server.http_url}/openapi.json", "--header", f"Authorization: Bearer {_TOKEN}", "--max-examples", num_examples, "--seed", seed,
+        "--generation-database", "none", "--continue-on-failure", "--report", "json",
+        "--report-json-path", folder / "report.json",
+    ]  # fmt: skip
+    told = subprocess.run([*map(str, words)], cwd=folder, capture_output=True, text=True, check=False)
+    path = folder / "report.json"
+    if not path.exists():
+        raise RuntimeError(f"Schemathesis ended with {told.returncode}: {told.stdout}{told.stderr}")
+    return told.stdout, msgspec.json.decode(path.read_bytes(), type=Report)
+
+
+def _answers(server: Server) -> Counter[str]:
+    answers: Counter[str] = Counter()
+    for family in text_string_to_metric_families(httpx.get(f"{server.http_url}/metrics").text):
+        for sample in family.samples:
+            if sample.name == "cnnsvc_request_duration_seconds_count" and sample.value:
+                answers[sample.labels["code"]] += int(sample.value)
+    return answers
+
+
+def _problems(told: str, report: Report, answers: Counter[str], log: str) -> list[str]:
+    found = [f"{one.title} ({one.count}): {', '.join(one.operations)}" for one in report.failures]
+    if report.exit_code or found:
+        shown = told.partition("= FAILURES =")[2] or told
+        found.append("Schemathesis tells:\n" + "\n".join(shown.splitlines()[:_SHOWN_LINES]))
+    if report.operations.tested < report.operations.selected:
+        found.append(f"{report.operations.selected - report.operations.tested} operations were not asked")
+    if answers["internal"]:
+        found.append(f"{answers['internal']} answers are internal errors")
+    if error := re.search(r"Traceback| ERROR ", log):
+        found.append(f"the server's log has an error:\n{log[max(0, error.start() - 200) :][:3000]}")
+    return found
+
+
+if __name__ == "__main__":
+    main()
