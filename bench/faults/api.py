@@ -119,9 +119,9 @@ def _ask(server: Server, folder: Path, num_examples: int, seed: int) -> tuple[st
     """What Schemathesis told, and its report."""
     words = [
         _SCHEMATHESIS, "--config-file", folder / "schemathesis.toml", "--no-color",
-        "run", f"{server.http_url}/openapi.json", "--header", f"Authorization: Bearer {_TOKEN}", "--max-examples", num_examples, "--seed", seed,
-        "--generation-database", "none", "--continue-on-failure", "--report", "json",
-        "--report-json-path", folder / "report.json",
+        "run", f"{server.http_url}/openapi.json", "--header", f"Authorization: Bearer {_TOKEN}",
+        "--max-examples", num_examples, "--seed", seed, "--generation-database", "none", "--continue-on-failure",
+        "--report", "json", "--report-json-path", folder / "report.json",
     ]  # fmt: skip
     told = subprocess.run([*map(str, words)], cwd=folder, capture_output=True, text=True, check=False)
     path = folder / "report.json"
