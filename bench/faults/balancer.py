@@ -86,5 +86,5 @@ def read_log(lines: Sequence[str]) -> list[Logged]:
 
 
 def _listening() -> socket.socket:
-    """A socket of HAProxy to come, listening already, so that nobody has to wait for it and the port is nobody else's."""
+    """Before HAProxy does, so that nobody has to wait for it and the port is nobody else's."""
     return socket.create_server(("127.0.0.1", 0), backlog=256)
