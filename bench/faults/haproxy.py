@@ -136,8 +136,8 @@ def table(rounds: Sequence[Round], pause_ms: int) -> str:
     lines.append(
         f"\n{len(rounds)} rounds, {_NUM_CALLERS} callers over HTTP and {_NUM_CALLERS} on one gRPC channel, a pause of"
         f" {pause_ms} ms. From SIGTERM to the end of the drained replica: median {percentile(ends, 50):.1f} s, longest"
-        f" {ends[-1]:.1f} s. The calls of the gRPC channels were dealt to the killed replica, the drained one and the one"
-        f" that stayed: {dealt}."
+        f" {ends[-1]:.1f} s. The calls of the gRPC channels were dealt to the killed replica, the drained one and the"
+        f" third: {dealt}."
     )
     return "\n".join(lines) + "\n"
 
@@ -150,7 +150,8 @@ def _problems(one: Round, pause_ms: int) -> Iterator[str]:
             yield f"nothing was under way over {door} when SIGKILL came"
         drained = lost(one.draining(door)) if pause_ms else []
         for each in one.lost_otherwise(door) + drained:
-            yield f"lost over {door}, from {each.start - one.killed_at:+.2f} to {each.end - one.killed_at:+.2f} s after SIGKILL: {each.outcome}"
+            begins, ends = each.start - one.killed_at, each.end - one.killed_at
+            yield f"lost over {door}, {begins:.2f} to {ends:.2f} s after SIGKILL: {each.outcome}"
     if pause_ms:
         for entry in one.logged:
             if entry.replica in (DRAINED, KEPT) and (entry.status >= 500 or not entry.is_whole):
