@@ -1,5 +1,5 @@
 # Each target sets up what it needs; none but image-rehearsal needs root, and none a running service.
-.PHONY: setup demo test check format proto docs lock wheel bench image-rehearsal
+.PHONY: setup demo test check format proto docs lock wheel bench soak image-rehearsal
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -44,6 +44,9 @@ wheel: setup ## dist/cnnsvc-*.whl
 bench: setup ## cnnsvc and its peers side by side: BUNDLE=models/NAME/VERSION [PHOTOGRAPHS=FOLDER] [QUICK=1]
 	@test -n "$(BUNDLE)" || { echo "bench: name a trained bundle: make bench BUNDLE=models/flowers/1 [PHOTOGRAPHS=folder]" >&2; exit 2; }
 	$(BIN)/python -m bench.compare --bundle "$(BUNDLE)" $(if $(PHOTOGRAPHS),--photographs "$(PHOTOGRAPHS)") $(if $(QUICK),--quick)
+
+soak: setup ## every fault scenario in its long form, an hour of mixed load among them: make soak > bench/faults.md
+	@$(BIN)/python -m bench.faults
 
 image-rehearsal: setup ## the Dockerfile's steps in a Debian root, and the result run; needs root, no container engine
 	$(BIN)/python -m deploy.rehearse_image

@@ -72,11 +72,9 @@ def make_mixture() -> Mixture:
         encode("BMP", _pixels(14, 200, 150)),
         encode("GIF", _pixels(15, 160, 120)),
     ]
-    good = small + others
-    bad = [awkward_images()[name] for name in _BAD]
-    images = [(image, "ok") for image in good]
-    for place, each in enumerate(bad):  # spread among the good ones
-        images.insert(5 * place, each)
+    awkward, images = awkward_images(), [(image, "ok") for image in small + others]
+    for place, name in enumerate(_BAD):
+        images.insert(5 * place, awkward[name])
     if len(images) % 2 == 0:
         images.append((small[0], "ok"))
     return Mixture([image for image, _ in images], [kind for _, kind in images])

@@ -45,6 +45,14 @@ def test_promtool_accepts_the_configuration() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+def test_haproxy_accepts_the_configuration() -> None:
+    """haproxy -c finds nothing to warn of in haproxy.cfg."""
+    haproxy = require("haproxy", "haproxy")
+    words = [haproxy, "-c", "-dW", "-f", str(DEPLOY / "haproxy" / "haproxy.cfg")]
+    checked = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
 def test_grafana_knows_every_field_of_the_dashboard() -> None:
     """Read into Grafana's own types and written again, nothing of the dashboard is lost: no field is misspelt."""
     register_default_plugins()
