@@ -44,6 +44,8 @@ _HEARD_SECONDS: Final = 0.1
 """Requests go over a connection until HAProxy, on a busy machine, comes to read of its end."""
 _TIMEOUT_MS: Final = 20_000
 _GIVE_UP_SECONDS: Final = 60
+_NUM_SHOWN: Final = 20
+"""Of the problems; a balancer that does not balance has thousands."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,9 @@ def main() -> None:
     rounds = [run(haproxy, arguments.bundle, arguments.pause_ms) for _ in range(arguments.rounds)]
     missed = problems(rounds, arguments.pause_ms)
     sys.stdout.write(table(rounds, arguments.pause_ms))
-    sys.stdout.writelines(f"- PROBLEM: {problem}\n" for problem in missed)
+    sys.stdout.writelines(f"- PROBLEM: {problem}\n" for problem in missed[:_NUM_SHOWN])
+    if len(missed) > _NUM_SHOWN:
+        sys.stdout.write(f"- and {len(missed) - _NUM_SHOWN} more\n")
     sys.exit(1 if missed else 0)
 
 

@@ -22,7 +22,7 @@ from typing import Final
 
 from bench.faults.mixture import UNEXPECTED, Mixture, make_mixture
 from bench.faults.samples import Sample, num_descriptors, sampling
-from bench.faults.trend import NUM_BLOCKS, Trend, trend
+from bench.faults.trend import CONFIDENCE, NUM_BLOCKS, Trend, trend
 from bench.offered import Offered, offer, percentile
 from bench.table import format_number
 from cnnsvc.load.call import Caller
@@ -75,9 +75,11 @@ class Found:
     def kinds(self) -> Counter[str]:
         return sum((piece.kinds for piece in self.pieces), Counter())
 
-    def memory(self) -> Trend:
-        """Raises ValueError where there are too few samples after the warm-up."""
+    def memory(self) -> Trend | None:
+        """None where there are too few samples after the warm-up, since the server ended."""
         warm = [each for each in self.samples if each.seconds >= _WARM_UP_SHARE * self.samples[-1].seconds]
+        if len(warm) < NUM_BLOCKS:
+            return None
         return trend([each.seconds for each in warm], [each.resident_mib for each in warm])
 
 
@@ -119,7 +121,10 @@ def problems(found: Found, bounds: Bounds) -> list[str]:
     if number := found.kinds[UNEXPECTED]:
         first = next(piece.first_unexpected for piece in found.pieces if piece.first_unexpected)
         missed.append(f"{number} outcomes are not the expected ones, the first {first}")
-    if (low := found.memory().low * _MIB_PER_HOUR) > bounds.low_mib_per_hour:
+    memory = found.memory()
+    if memory is None:
+        missed.append(f"{len(found.samples)} samples are too few to say whether memory grows")
+    elif (low := memory.low * _MIB_PER_HOUR) > bounds.low_mib_per_hour:
         missed.append(f"resident memory grows, by {low:.2f} MiB an hour at least")
     if (left := found.num_descriptors_after - found.num_descriptors_before) > bounds.num_left_descriptors:
         missed.append(f"{left} file descriptors are left over")
@@ -133,18 +138,16 @@ def table(found: Found) -> str:
         "|---|---:|---:|---:|---:|---:|---:|",
         *_rows(found),
     ]
-    memory, kinds = found.memory(), found.kinds
+    kinds = found.kinds
     times = [each for piece in found.pieces for each in piece.milliseconds]
     num_unsent = sum(piece.num_unsent for piece in found.pieces)
-    slope, low, high = (_MIB_PER_HOUR * each for each in (memory.slope, memory.low, memory.high))
     lines.append(
         f"\n{kinds.total():,} requests in {found.samples[-1].seconds / 60:.1f} minutes, {found.rate_per_second:.0f} a"
         f" second offered, {LOAD:.0%} of the closed loop's; {num_unsent:,} could not be sent in their minute."
         f" {kinds['ok']:,} were answered, p50 {percentile(times, 50):.1f} ms, p99 {percentile(times, 99):.1f} ms;"
         f" {_num_refused(kinds):,} bad ones were refused as expected, {kinds[UNEXPECTED]:,} outcomes were unexpected."
-        f" Resident memory after the first sixth: slope {slope:+.2f} MiB an hour, 95 % interval {low:+.2f} to"
-        f" {high:+.2f} ({NUM_BLOCKS} block means; correlation of neighbours {memory.correlation:.2f}). File descriptors"
-        f" without load: {found.num_descriptors_before} before, {found.num_descriptors_after} after."
+        f" Resident memory after the first sixth: {_slope(found.memory())}. File descriptors without load:"
+        f" {found.num_descriptors_before} before, {found.num_descriptors_after} after."
     )
     return "\n".join(lines) + "\n"
 
@@ -174,6 +177,16 @@ def _row(begins: float, ends: float, pieces: Sequence[Piece], samples: Sequence[
         f"{min(descriptors)} to {max(descriptors)}",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _slope(memory: Trend | None) -> str:
+    if memory is None:
+        return "too few samples"
+    slope, low, high = (_MIB_PER_HOUR * each for each in (memory.slope, memory.low, memory.high))
+    return (
+        f"slope {slope:+.2f} MiB an hour, {CONFIDENCE:.0%} interval {low:+.2f} to {high:+.2f}"
+        f" ({NUM_BLOCKS} block means, correlation of neighbours {memory.correlation:.2f})"
+    )
 
 
 def _num_refused(kinds: Counter[str]) -> int:

@@ -34,12 +34,14 @@ def test_what_is_good_has_no_problem() -> None:
         (replace(GOOD, samples=GROWING), "resident memory grows, by 36.00 MiB an hour at least"),
         (replace(GOOD, num_descriptors_after=23), "3 file descriptors are left over"),
         (replace(GOOD, pieces=[*GOOD.pieces, FAILED]), "2 outcomes are not the expected ones, the first a failure"),
+        (replace(GOOD, samples=GOOD.samples[:15]), "15 samples are too few to say whether memory grows"),
         (replace(GOOD, faults=["the server ended with -9"]), "the server ended with -9"),
     ],
 )
 def test_each_figure_missed_is_a_problem(found: Found, problem: str) -> None:
     """One that is missed is one problem, which says what was found."""
     assert problems(found, Bounds()) == [problem]
+    assert "Resident memory" in table(found)
 
 
 @pytest.mark.slow
