@@ -16,8 +16,9 @@ from typing import Final
 
 _REPOSITORY: Final = Path(__file__).parents[2]
 _SAMPLES: Final = ".cache/bench/soak.csv"
+_CULPRITS: Final = ".cache/bench/culprits"
 LONG_FORMS: Final[Mapping[str, Sequence[str]]] = {
-    "bench.faults.images": (),
+    "bench.faults.images": ("--keep", _CULPRITS),
     "bench.faults.api": (),
     "bench.faults.frames": (),
     "bench.faults.idle": (),

@@ -10,7 +10,7 @@ from typing import IO, Final
 
 import httpx
 
-from bench.offered import resident_mib
+from bench.faults.watch import usage
 from tests.e2e.server import Server
 
 _MOST_FAILURES: Final = 10
@@ -38,8 +38,8 @@ def sampling(server: Server, every_seconds: float, csv: Path | None) -> Iterator
         def sample() -> None:
             started = time.perf_counter()
             while server.process.poll() is None:
-                pid = server.process.pid
-                taken = Sample(time.perf_counter() - started, resident_mib(pid), num_descriptors(pid))
+                now = usage(server.process.pid)
+                taken = Sample(time.perf_counter() - started, now.mib, now.num_descriptors)
                 samples.append(taken)
                 _write(file, ",".join(f"{value:.3f}".removesuffix(".000") for value in astuple(taken)))
                 if (failure := _scrape(client)) and len(failures) < _MOST_FAILURES:
@@ -52,13 +52,6 @@ def sampling(server: Server, every_seconds: float, csv: Path | None) -> Iterator
         stack.callback(thread.join)
         stack.callback(is_over.set)
         yield samples, failures
-
-
-def num_descriptors(pid: int) -> int:
-    """0 where the process is gone."""
-    with contextlib.suppress(OSError):
-        return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
-    return 0
 
 
 def _scrape(client: httpx.Client) -> str:

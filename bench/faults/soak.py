@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Final
 
 from bench.faults.mixture import UNEXPECTED, Mixture, make_mixture
-from bench.faults.samples import Sample, num_descriptors, sampling
+from bench.faults.samples import Sample, sampling
 from bench.faults.trend import CONFIDENCE, NUM_BLOCKS, Trend, trend
+from bench.faults.watch import settled
 from bench.offered import Offered, offer, percentile
 from bench.table import format_number
 from cnnsvc.load.call import Caller
@@ -38,7 +39,6 @@ _PIECE_SECONDS: Final = 60.0
 _WARM_UP_SHARE: Final = 1 / 6
 """Of the time: what comes first is not asked for its slope."""
 _NUM_ROWS: Final = 6
-_SETTLE_SECONDS: Final = 10.0
 _MIB_PER_HOUR: Final = 3600
 
 
@@ -102,7 +102,7 @@ def run(bundle: Path | None, seconds: float, samples: Path | None = None) -> Fou
         closed_seconds = min(10.0, max(2.0, seconds / 10))
         closed = _offer(server, mixture, Plan(_NUM_CALLERS, closed_seconds, 1.0))
         found = Found(LOAD * len(closed.asked) / closed.seconds)
-        found.num_descriptors_before = _settled_descriptors(server)
+        found.num_descriptors_before = settled(server.process.pid).num_descriptors
         with sampling(server, min(2.0, seconds / 3 / NUM_BLOCKS), samples) as (found.samples, failures):
             started = time.perf_counter()
             while (begins := time.perf_counter() - started) < seconds and server.process.poll() is None:
@@ -112,7 +112,7 @@ def run(bundle: Path | None, seconds: float, samples: Path | None = None) -> Fou
                 found.pieces.append(_piece(begins, _offer(server, mixture, plan)))
                 _tell_progress(found, seconds)
         found.faults += [*failures, *_faults(server)]
-        found.num_descriptors_after = _settled_descriptors(server)
+        found.num_descriptors_after = settled(server.process.pid).num_descriptors
     return found
 
 
@@ -221,16 +221,6 @@ def _offer(server: Server, mixture: Mixture, plan: Plan) -> Offered:
         return mixture.callers(server.http_url, server.grpc_address, plan.concurrency)
 
     return offer(plan, callers, len(mixture.images), server.process.pid)
-
-
-def _settled_descriptors(server: Server) -> int:
-    """Once those of connections that clients have left are closed: when they become no fewer."""
-    deadline, lowest, since = time.monotonic() + _SETTLE_SECONDS, sys.maxsize, time.monotonic()
-    while time.monotonic() < min(deadline, since + 1.0):
-        if (number := num_descriptors(server.process.pid)) < lowest:
-            lowest, since = number, time.monotonic()
-        time.sleep(0.05)
-    return lowest
 
 
 def _faults(server: Server) -> list[str]:
