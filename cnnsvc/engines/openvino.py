@@ -39,14 +39,19 @@ def has_bfloat16() -> bool:
     return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-@functools.cache
 def _core() -> Any:
-    """The one of the process, never ended. Raises UnsupportedError where OpenVINO is absent.
+    """The one of the process. Raises UnsupportedError where OpenVINO is absent."""
+    return _core_of(import_openvino())
+
+
+@functools.cache
+def _core_of(openvino: Any) -> Any:
+    """Made once and never ended.
 
     With one for each network, the end of one of them spoils memory that the others use: a server that loaded and
     unloaded networks under load ended with a corrupted heap after some tens of them (2026.4).
     """
-    return import_openvino().Core()
+    return openvino.Core()
 
 
 class OpenvinoEngine:

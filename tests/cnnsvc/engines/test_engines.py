@@ -185,3 +185,19 @@ def model_of(
         [numpy_helper.from_array(values.astype(np.float32), name) for name, values in constants.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+
+
+def test_openvino_has_one_core(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No network brings a core of its own: with its end that would spoil the memory of the others."""
+    import openvino
+
+    made, make = [], openvino.Core
+
+    def noted() -> object:
+        made.append(make())
+        return made[-1]
+
+    monkeypatch.setattr(openvino, "Core", noted)
+    for _ in range(3):
+        open_engine("openvino", model_path, num_threads=1).close()
+    assert len(made) <= 1
