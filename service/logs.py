@@ -50,6 +50,7 @@ def configure(level: str, log_format: LogFormat, *, worker: int | None = None) -
     handler.setFormatter(formatter(log_format, worker=worker))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(True)
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_UNREAD_ANSWERS)
     # It tells of every file that changes; what came of it, we tell.
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
     if (
@@ -76,6 +77,17 @@ class RequestIdFilter(logging.Filter):
         if self._worker is not None:
             record.worker = self._worker
         return True
+
+
+class _UnreadAnswers(logging.Filter):
+    """Leaves out what gRPC logs as an error, with a traceback, where a client goes before it has read its answer."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        kind = record.exc_info[0] if record.exc_info else None
+        return kind is None or kind.__name__ != "ExecuteBatchError"
+
+
+_UNREAD_ANSWERS: Final = _UnreadAnswers()
 
 
 class _Utc:
