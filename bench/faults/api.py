@@ -10,7 +10,6 @@ labels a model has. 504 counts as no error of the server: requests ask for it wi
 """
 
 import argparse
-import re
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ import httpx
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
+from bench.faults.server_faults import server_faults
 from tests.bundles import write_bundle
 from tests.e2e.server import Server, serving
 
@@ -111,8 +111,8 @@ def _run(folder: Path, name: str, num_examples: int, seed: int) -> Row:
     with serving("--models-dir", folder / "models", "--versions", "latest:2", *options) as server:
         told, report = _ask(server, folder, num_examples, seed)
         answers = _answers(server)
-        log = "".join(server.log)
-    return Row(name, report, answers, _problems(told, report, answers, log))
+        faults = server_faults(server)
+    return Row(name, report, answers, [*_problems(told, report), *faults])
 
 
 def _ask(server: Server, folder: Path, num_examples: int, seed: int) -> tuple[str, Report]:
@@ -139,17 +139,13 @@ def _answers(server: Server) -> Counter[str]:
     return answers
 
 
-def _problems(told: str, report: Report, answers: Counter[str], log: str) -> list[str]:
+def _problems(told: str, report: Report) -> list[str]:
     found = [f"{one.title} ({one.count}): {', '.join(one.operations)}" for one in report.failures]
     if report.exit_code or found:
         shown = told.partition("= FAILURES =")[2] or told
         found.append("Schemathesis tells:\n" + "\n".join(shown.splitlines()[:_SHOWN_LINES]))
     if report.operations.tested < report.operations.selected:
         found.append(f"{report.operations.selected - report.operations.tested} operations were not asked")
-    if answers["internal"]:
-        found.append(f"{answers['internal']} answers are internal errors")
-    if error := re.search(r"Traceback| ERROR ", log):
-        found.append(f"the server's log has an error:\n{log[max(0, error.start() - 200) :][:3000]}")
     return found
 
 

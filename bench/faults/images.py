@@ -10,12 +10,11 @@ Ends with 1 where a process crashed or hung, an answer is of a kind that no imag
 
 import argparse
 import asyncio
-import re
 import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +22,7 @@ import uvloop
 
 from bench.faults.decoded import Decoded, decode_all
 from bench.faults.mutants import mutant
+from bench.faults.server_faults import server_faults
 from bench.faults.watch import growth_mib, sampled_mib
 from cnnsvc.errors import Kind
 from cnnsvc.load.call import Answer, Caller, Query
@@ -52,7 +52,7 @@ class Row:
     culprits: dict[int, str]
     samples_mib: list[float]
     seconds: float
-    problem: str = ""
+    faults: list[str] = field(default_factory=list)
 
     @property
     def num_images(self) -> int:
@@ -84,7 +84,7 @@ def run(num_images: int, bundle: Path | None = None) -> list[Row]:
 
 
 def problems(rows: list[Row], bounds: Bounds) -> list[str]:
-    missed = [f"{row.through}: {row.problem}" for row in rows if row.problem]
+    missed = [f"{row.through}: {fault}" for row in rows for fault in row.faults]
     for row in rows:
         strange = {kind: number for kind, number in row.kinds.items() if kind not in _EXPECTED}
         missed += [f"{row.through}: {number} of kind {kind or 'none'}" for kind, number in strange.items()]
@@ -122,7 +122,7 @@ def _send(server: Server, door: str, numbers: range) -> Row:
                     culprits[number] = f"answered as {kind or 'nothing known'}"
             if server.process.poll() is not None:
                 break
-    return Row(door, kinds, culprits, samples, time.monotonic() - started, _fault(server))
+    return Row(door, kinds, culprits, samples, time.monotonic() - started, server_faults(server))
 
 
 async def _ask(server: Server, door: str, numbers: range) -> dict[int, str]:
@@ -149,14 +149,6 @@ def _callers(server: Server, door: str, query: Query) -> list[Caller]:
         requests = http_requests(target, query)
         return [HttpCaller(target, requests, 2 * _TIMEOUT_MS) for _ in range(_NUM_CONNECTIONS)]
     return [StreamCaller(server.grpc_address, query)] * _STREAM_WINDOW
-
-
-def _fault(server: Server) -> str:
-    if server.process.poll() is not None:
-        return f"the server ended with {server.process.returncode}"
-    if found := re.search(r"Traceback| ERROR ", log := "".join(server.log)):
-        return f"the server's log has an error:\n{log[max(0, found.start() - 200) :][:3000]}"
-    return ""
 
 
 def _keep(rows: list[Row], folder: Path) -> None:
