@@ -3,8 +3,9 @@
     python -m bench.faults.killed_worker [--bundle models/NAME/VERSION] [--kills 10] [--interval-seconds 7]
 
 The load comes by the clock over HTTP and gRPC at half of what the service can do, from the same machine, and nothing is
-tried again: of a connection one call at most is in flight. The worker with more connections is killed. Ends with 1 where more calls fail than the killed worker had connections, one fails at
-another time, one is answered wrong, the others have an error, or a worker is not back in time: see Bounds.
+tried again: of a connection one call at most is in flight. The worker with more connections is killed. Ends with 1
+where more calls fail than the killed worker had connections, one fails at another time, one is answered wrong, the
+others have an error, or a worker is not back in time: see Bounds.
 """
 
 import argparse
@@ -119,7 +120,8 @@ def table(found: Found) -> str:
         lines.append(f"| {number} | {kill.num_connections} | {len(found.lost_by(kill))} | {kill.back_seconds:.2f} |")
     answered = [each.milliseconds for each in found.load.of("ok")]
     lines.append(
-        f"\n{len(found.load.asked):,} calls, {len(found.load.asked) / found.load.seconds:.0f} a second, over {_NUM_HTTP} HTTP connections and {_NUM_CHANNELS} gRPC channels:"
+        f"\n{len(found.load.asked):,} calls, {len(found.load.asked) / found.load.seconds:.0f} a second,"
+        f" over {_NUM_HTTP} HTTP connections and {_NUM_CHANNELS} gRPC channels:"
         f" {len(answered):,} answered, {len(found.failed)} lost; p99 {percentile(answered, 99):.1f} ms, longest"
         f" {percentile(answered, 100):.0f} ms. Longest time until a worker was back:"
         f" {max(kill.back_seconds for kill in found.kills):.2f} s."

@@ -129,7 +129,9 @@ def problems(found: Found, bounds: Bounds) -> list[str]:
     missed = [f"{len(failed)} requests failed, the first with {failed[0].outcome}"] if failed else []
     missed += [f"version {swap.version} never answered" for swap in found.swaps if not swap.answered]
     during, outside = found.p99_ms(during=True), found.p99_ms(during=False)
-    if during > bounds.p99_ratio * outside:
+    if not outside:
+        missed.append("there was no time without a swap under way: a longer --interval-seconds is needed")
+    elif during > bounds.p99_ratio * outside:
         missed.append(f"p99 during swaps is {during:.1f} ms, {during / outside:.1f} times that outside of them")
     if found.after_mib > bounds.memory_ratio * found.before_mib:
         missed.append(f"resident memory grew from {found.before_mib:.0f} to {found.after_mib:.0f} MiB")
