@@ -118,10 +118,10 @@ def table(found: Found) -> str:
     num_good, num_failed = len(found.beside.asked), len(failures(found.beside))
     before, after, load = found.before, found.after, found.beside
     lines.append(
-        f"\n{found.num_attacks:,} attacks; {num_good:,} good calls beside them, {num_failed} failed, p99"
-        f" {p99_ms(found.alone):.1f} ms alone and {p99_ms(load):.1f} beside. Resident memory {before.mib:.0f} MiB"
-        f" before, {after.mib:.0f} after; file descriptors {before.num_descriptors} and {after.num_descriptors}."
-        f" CPU in cores: server {load.server_cpu_share:.2f}, good callers {load.client_cpu_share:.2f}, all others"
+        f"\n{found.num_attacks:,} attacks; {num_good:,} good calls beside them, {num_failed} failed,"
+        f" p99 {p99_ms(found.alone):.1f} ms alone and {p99_ms(load):.1f} beside. Resident memory {before.mib:.0f} MiB"
+        f" before and {after.mib:.0f} after; file descriptors {before.num_descriptors} and {after.num_descriptors}. CPU"
+        f" in cores: server {load.server_cpu_share:.2f}, good callers {load.client_cpu_share:.2f}, all others"
         f" {load.other_cpu_share:.2f}."
     )
     return "\n".join(lines) + "\n"

@@ -118,7 +118,9 @@ class _GrpcCaller:
 
     async def ask(self, place: int) -> Outcome:
         try:
-            response = await self._classify(self._requests[place], timeout=_TIMEOUT_MS / 1000)
+            # Without a connection it waits for one: else a channel that has lost its own fails what it is given.
+            call = self._classify(self._requests[place], timeout=_TIMEOUT_MS / 1000, wait_for_ready=True)
+            response = await call
         except grpc.aio.AioRpcError as error:
             return Failure(error.code().name, Kind.NOT_READY, f"over gRPC {error.code().name} {error.details()}")
         found = tuple(ScoredClass(each.name, each.score) for each in response.results[0].classes)

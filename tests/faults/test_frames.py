@@ -17,5 +17,5 @@ def test_good_calls_notice_nothing() -> None:
     assert list(problems(found, Bounds(least_p99_ms=10_000, growth_mib=100))) == []
     assert set(found.verdicts) == {attack.name for attack in attacks()}
     assert found.num_attacks >= len(attacks())
-    assert found.verdicts["frame of no known kind, then a call"]["status 0"]
-    assert found.verdicts["message over the limit"]["status 8"]
+    told = {verdict for verdicts in found.verdicts.values() for verdict in verdicts}
+    assert {"closed", "nothing"} < told
