@@ -1,11 +1,11 @@
 """Kills one of two workers under load, again and again, and prints what was lost each time and when it was back.
 
-    python -m bench.faults.killed_worker [--bundle models/NAME/VERSION] [--kills 10] [--interval-seconds 7]
+    python -m bench.faults.killed_worker [--bundle models/NAME/VERSION] [--kills 10] [--rate 300]
 
-The load comes by the clock over HTTP and gRPC at half of what the service can do, from the same machine, and nothing
-is tried again: of a connection one call at most is in flight. The worker with more connections is killed. Ends with 1
-where more calls fail than Bounds allows for the connections that it had, one fails at another time, one is answered
-wrong, the others have an error, or a worker is not back in time.
+The load comes by the clock over HTTP and gRPC, from the same machine, and nothing is tried again: of a connection one
+call at most is in flight. The worker with more connections is killed. Ends with 1 where more calls fail than Bounds
+allows for the connections that it had, one fails at another time, one is answered wrong, the others have an error, or a
+worker is not back in time.
 """
 
 import argparse
@@ -29,10 +29,10 @@ from cnnsvc.load.schedule import Plan
 from tests.bundles import write_bundle
 from tests.e2e.server import Server, serving
 
-LOAD: Final = 0.5
+INTERVAL_SECONDS: Final = 7.0
+"""The victims take turns, and one that lived for less than 10 s may be given a pause."""
 _NUM_HTTP: Final = 16
 _NUM_CHANNELS: Final = 8
-_CAPACITY_SECONDS: Final = 3.0
 _LOSS_SECONDS: Final = 1.0
 """Within so long after a kill whoever had a call in that worker knows that it is lost."""
 _PATIENCE_SECONDS: Final = 30.0
@@ -77,26 +77,24 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--bundle", type=Path, help="default is a very small network")
     parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--interval-seconds", type=float, default=7, help="shorter lives are given pauses")
+    parser.add_argument("--rate", type=float, default=300, help="calls a second")
     arguments = parser.parse_args()
-    found = run(arguments.bundle, arguments.kills, arguments.interval_seconds)
+    found = run(arguments.bundle, arguments.kills, arguments.rate)
     missed = list(problems(found, Bounds()))
     sys.stdout.write(table(found))
     sys.stdout.writelines(f"- PROBLEM: {problem}\n" for problem in missed)
     sys.exit(1 if missed else 0)
 
 
-def run(bundle: Path | None, num_kills: int, interval_seconds: float) -> Found:
+def run(bundle: Path | None, num_kills: int, rate: float, interval_seconds: float = INTERVAL_SECONDS) -> Found:
     with (
         tempfile.TemporaryDirectory() as work,
         serving("--bundle", bundle or write_bundle(Path(work)), "--workers", 2, until="all 2 workers serve") as server,
     ):
-        calls, kills, num_callers = GoodCalls(server), list[Kill](), _NUM_HTTP + _NUM_CHANNELS
-        closed = Plan(num_callers, _CAPACITY_SECONDS, 1.0)
-        rate = LOAD * calls.offer(closed, num_http=_NUM_HTTP, num_channels=_NUM_CHANNELS).images_per_second
+        calls, kills = GoodCalls(server), list[Kill]()
         killing = threading.Thread(target=_kill_all, args=(server, num_kills, interval_seconds, kills))
         killing.start()
-        plan = Plan(num_callers, (num_kills + 1) * interval_seconds, rate_per_second=rate)
+        plan = Plan(_NUM_HTTP + _NUM_CHANNELS, (num_kills + 1) * interval_seconds, rate_per_second=rate)
         load = calls.offer(plan, num_http=_NUM_HTTP, num_channels=_NUM_CHANNELS)
         killing.join()
         faults = [line for line in server.log if _ERROR.search(line) and not _ENDED.search(line)]
