@@ -42,7 +42,7 @@ _TIMEOUT_MS: Final = 30_000
 @dataclass(frozen=True)
 class Bounds:
     growth_mib: float = 16.0
-    """Of 100,000 requests each would have to leave 168 bytes."""
+    """Of 100,000 requests half lie between the two figures: each of them would have to leave 336 bytes."""
 
 
 @dataclass(frozen=True)
