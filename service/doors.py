@@ -7,12 +7,12 @@ import socket
 import time
 from typing import Final
 
-import grpc
 from grpc_health.v1 import health
 
 from service.admin import Admin
+from service.frontends.grpc_door import GrpcDoor
 from service.frontends.grpc_farewell import send_away
-from service.frontends.grpc_server import bind_grpc, build_grpc_server
+from service.frontends.grpc_server import build_grpc_server
 from service.frontends.http_admin import AdminDoor, read_token
 from service.frontends.http_app import build_http_app
 from service.frontends.http_connection import ConnectionLimits
@@ -37,13 +37,13 @@ class Doors:
     def __init__(
         self,
         http: HttpServer,
-        grpc_server: grpc.aio.Server,
+        grpc_door: GrpcDoor,
         classifier: NativeClassifier,
         health_servicer: health.aio.HealthServicer,
     ) -> None:
         self.health = health_servicer
         self._http = http
-        self._grpc = grpc_server
+        self._grpc = grpc_door
         self._classifier = classifier
         self._grpc_port = 0
         self._serving: asyncio.Task[None] | None = None
@@ -52,7 +52,7 @@ class Doors:
         """Binds both ports before anything is answered. Raises SettingError where one is taken."""
         is_shared = settings.workers > 1
         http_socket = bind_http(settings.host, settings.http_port, is_shared=is_shared)
-        self._grpc_port = bind_grpc(self._grpc, settings.host, settings.grpc_port)
+        self._grpc_port = self._grpc.bind(settings.host, settings.grpc_port)
         if not is_shared:
             http_port = http_socket.getsockname()[1]
             announce(dataclasses.replace(settings, grpc_port=self._grpc_port, http_port=http_port))
@@ -112,11 +112,13 @@ def build_doors(
     health_servicer = health.aio.HealthServicer()
     stream_limits = StreamLimits(settings.stream_window, num_bytes=settings.body_limit_bytes)
     classifier = NativeClassifier(predictor, registry, metrics, stream_limits)
-    grpc_server = build_grpc_server(
-        classifier,
-        health_servicer,
-        body_limit_bytes=settings.body_limit_bytes,
-        is_port_shared=settings.workers > 1,
+    grpc_door = GrpcDoor(
+        lambda: build_grpc_server(
+            classifier,
+            health_servicer,
+            body_limit_bytes=settings.body_limit_bytes,
+            is_port_shared=settings.workers > 1,
+        )
     )
     http_app = build_http_app(
         predictor,
@@ -128,7 +130,7 @@ def build_doors(
         admin=_admin_door(settings, admin, metrics),
     )
     connection_limits = ConnectionLimits(settings.http_head_timeout_ms, settings.http_keep_alive_ms)
-    return Doors(build_http_server(http_app, connection_limits), grpc_server, classifier, health_servicer)
+    return Doors(build_http_server(http_app, connection_limits), grpc_door, classifier, health_servicer)
 
 
 def _admin_door(settings: ServeSettings, admin: Admin | None, metrics: Metrics) -> AdminDoor | None:

@@ -77,7 +77,6 @@ def _prove(task: ProofTask) -> Proof:
 
 
 def main(argument: str) -> None:
-    os.nice(LOWEST_PRIORITY)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO)
     with contextlib.suppress(OSError, AttributeError):

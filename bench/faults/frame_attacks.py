@@ -52,6 +52,14 @@ def attacks() -> list[Attack]:
     return [*_prefaces(), *_frames(), *_floods(), *_headers(), *_messages(), *_half_open()]
 
 
+def path_of_noise() -> Attack:
+    """Apart from the others: grpcio's server ends at it, and calls in flight with it; service.frontends.grpc_door."""
+    path = b"/\xff"
+    literal = b"\x00\x05:path" + bytes([len(path)]) + path
+    headers = block([pair for pair in _CALL.items() if pair[0] != ":path"])
+    return Attack("path that is no text", _HELLO + frame(HEADERS, END_HEADERS | END_STREAM, 1, literal + headers))
+
+
 def start(attack: Attack, address: str) -> Peer:
     peer = Peer.connect(address)
     peer.send(attack.bytes_sent)

@@ -62,6 +62,10 @@ class Swap:
     answered: float = 0.0
     """When an answer of this version came first; 0 is never."""
 
+    @property
+    def settled(self) -> float:
+        return (self.answered or float("inf")) + _SETTLE_SECONDS
+
 
 @dataclass
 class Found:
@@ -74,13 +78,20 @@ class Found:
     log: list[str] = field(default_factory=list)
 
     def is_during(self, asked: Asked) -> bool:
-        return any(
-            asked.start <= (swap.answered or float("inf")) + _SETTLE_SECONDS and asked.end >= swap.appeared
-            for swap in self.swaps
-        )
+        return any(asked.start <= swap.settled and asked.end >= swap.appeared for swap in self.swaps)
 
     def p99_ms(self, *, during: bool) -> float:
         return percentile([each.milliseconds for each in self.load.asked if self.is_during(each) is during], 99)
+
+    def median_p99_ms(self, *, during: bool) -> float:
+        """Over the swaps, of what began during each or from its end to the next: other programs spoil few of them."""
+        ends = [*(swap.appeared for swap in self.swaps[1:]), float("inf")]
+        spans = [
+            (swap.appeared, swap.settled) if during else (swap.settled, end)
+            for swap, end in zip(self.swaps, ends, strict=True)
+        ]
+        times = [[each.milliseconds for each in self.load.asked if low <= each.start < high] for low, high in spans]
+        return percentile([percentile(each, 99) for each in times if each], 50)
 
 
 def main() -> None:
@@ -149,7 +160,10 @@ def table(found: Found) -> str:
         failed = sum(not isinstance(each.outcome, Answer) for each in asked)
         cells = [name, str(len(asked)), *(format_number(percentile(times, part)) for part in (50, 99)), str(failed)]
         lines.append(f"| {' | '.join(cells)} |")
+    medians = [found.median_p99_ms(during=during) for during in (True, False)]
     lines.append(
+        f"\np99 of a single swap's requests, median over the swaps: {medians[0]:.1f} ms; from its end to the next swap:"
+        f" {medians[1]:.1f} ms.\n"
         f"\n{len(found.swaps)} swaps under {len(found.load.asked) / found.load.seconds:.0f} images/s, {LOAD:.0%} of"
         f" {found.capacity:.0f}. From a version's appearance to its first answer: median"
         f" {percentile(seconds, 50):.1f} s, longest {percentile(seconds, 100):.1f} s. Resident memory"
