@@ -23,6 +23,7 @@ from cnnsvc.client_messages import (
     stream_request,
 )
 from cnnsvc.errors import CnnsvcError, LateError, NotReadyError
+from cnnsvc.identity import Identity, Tls
 from cnnsvc.image_files import image_files
 from cnnsvc.pb import classifier_pb2 as pb
 from cnnsvc.pb import classifier_pb2_grpc as pb_grpc
@@ -32,15 +33,26 @@ class AsyncClient:
     """One channel to one server, for one event loop: make it where that runs. The calls are those of Client."""
 
     def __init__(
-        self, address: str, *, model: str = "", version: int = 0, label: str = "", timeout_ms: int = 30_000
+        self,
+        address: str,
+        *,
+        model: str = "",
+        version: int = 0,
+        label: str = "",
+        timeout_ms: int = 30_000,
+        token: str = "",
+        tls: Tls | None = None,
     ) -> None:
         """`address` is HOST:PORT; "" is the only model; without version and label its default.
 
-        `timeout_ms` is for one call, retries included, and in a stream for one image.
+        `timeout_ms` is for one call, retries included, and in a stream for one image. Raises InvalidError where a file
+        of `tls` cannot be read.
         """
         self._address = address
         self._target = Target(model, version, timeout_ms, label)
-        self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+        identity = Identity(token, tls)
+        self._metadata = identity.metadata
+        self._channel = identity.channel(grpc.aio, address, CHANNEL_OPTIONS)
         self._stub = pb_grpc.ClassifierStub(self._channel)
         self._health: Any = health_pb2_grpc.HealthStub(self._channel)
 
@@ -125,10 +137,10 @@ class AsyncClient:
     async def _start_stream(self) -> Any:
         """Asks for the model first, in a call that gRPC may try again, which no stream is."""
         await self.get_model()
-        return self._stub.ClassifyStream()
+        return self._stub.ClassifyStream(metadata=self._metadata)
 
     async def _call(self, method: Any, request: Any) -> Any:
         try:
-            return await method(request, timeout=self._target.timeout_seconds)
+            return await method(request, timeout=self._target.timeout_seconds, metadata=self._metadata)
         except grpc.RpcError as error:
             raise error_of_call(self._address, error) from None

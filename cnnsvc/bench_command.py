@@ -9,12 +9,14 @@ import typer
 from rich.console import Console
 
 from cnnsvc.errors import InvalidError
+from cnnsvc.identity_settings import IdentitySettings
 from cnnsvc.load.call import Query
 from cnnsvc.load.drive import measure
 from cnnsvc.load.images import DEFAULT_SIZE, LoadImages, make_images, read_images
 from cnnsvc.load.report import Report, print_report, report_json, save_picture
 from cnnsvc.load.schedule import Plan
 from cnnsvc.load.target import DEFAULT_URL, read_target
+from cnnsvc.options import with_settings
 
 app = typer.Typer(add_completion=False)
 
@@ -22,13 +24,16 @@ _MAX_CONCURRENCY: Final = 1024
 
 
 @app.command()
+@with_settings(IdentitySettings)
 def bench(
+    settings: IdentitySettings,
     url: Annotated[
         str,
         typer.Argument(
             metavar="URL",
             show_default=False,
-            help="http://HOST:PORT or grpc://HOST:PORT of a running server; default is http://127.0.0.1:8501.",
+            help="http://HOST:PORT or grpc://HOST:PORT of a running server, https:// or grpcs:// where it encrypts;"
+            " default is http://127.0.0.1:8501.",
         ),
     ] = DEFAULT_URL,
     paths: Annotated[
@@ -75,7 +80,10 @@ def bench(
         Plan(each, duration_seconds, warm_up_seconds, max_requests, rate) for each in read_concurrencies(concurrency)
     ]
     images = _images(paths, size)
-    query = Query(images.images, model, version, top_k, timeout_ms)
+    identity = settings.identity(is_encrypted=target.is_encrypted)
+    if identity.tls and not target.is_encrypted:
+        raise InvalidError(f"{url} is not encrypted; expected https:// or grpcs:// with --tls and certificates")
+    query = Query(images.images, model, version, top_k, timeout_ms, identity)
     first, runs = measure(target, query, plans, _say)
     report = Report(
         url=url,

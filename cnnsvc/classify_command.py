@@ -10,13 +10,18 @@ from cnnsvc.classification import Classifier
 from cnnsvc.classify import classify_files, print_outcomes
 from cnnsvc.engines.base import EngineName
 from cnnsvc.errors import InvalidError
+from cnnsvc.identity import Identity
+from cnnsvc.identity_settings import IdentitySettings
 from cnnsvc.image_files import image_files
+from cnnsvc.options import with_settings
 
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
+@with_settings(IdentitySettings)
 def classify(
+    settings: IdentitySettings,
     paths: Annotated[list[Path], typer.Argument(metavar="IMAGE|FOLDER...", help="Images, or folders of images.")],
     server: Annotated[str | None, typer.Option(help="HOST:PORT of a running server's gRPC door.")] = None,
     bundle: Annotated[Path | None, typer.Option(help="Version folder to classify with, without a server.")] = None,
@@ -46,7 +51,7 @@ def classify(
     if bundle:
         classifier = _local(bundle, engine, artifact, cache_dir)
     else:
-        classifier = _remote(server, model, version, label, timeout_ms)
+        classifier = _remote(server, model, version, label, timeout_ms, settings.identity())
     try:
         outcomes = classify_files(classifier, files, top_k)
         num_failed = print_outcomes(outcomes, len(files), "json" if as_json else "csv" if as_csv else "table")
@@ -57,11 +62,21 @@ def classify(
         raise typer.Exit(1)
 
 
-def _remote(server: str | None, model: str, version: int, label: str, timeout_ms: int) -> Classifier:
+def _remote(
+    server: str | None, model: str, version: int, label: str, timeout_ms: int, identity: Identity
+) -> Classifier:
     from cnnsvc.client import Client
 
     address = server or "127.0.0.1:8500"
-    client = Client(address, model=model, version=version, label=label, timeout_ms=timeout_ms)
+    client = Client(
+        address,
+        model=model,
+        version=version,
+        label=label,
+        timeout_ms=timeout_ms,
+        token=identity.token,
+        tls=identity.tls,
+    )
     client.get_model()  # an absent server or model is one error, not one for each image
     return client
 

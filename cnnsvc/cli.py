@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "train": "training.command",
     "networks": "training.networks_command",
     "serve": "service.command",
+    "token": "service.token_command",
     "models": "cnnsvc.models_command",
     "classify": "cnnsvc.classify_command",
     "health": "cnnsvc.health_command",

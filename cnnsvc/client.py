@@ -27,26 +27,38 @@ from cnnsvc.client_messages import (
 )
 from cnnsvc.client_stream import ImageStream
 from cnnsvc.errors import CnnsvcError, LateError, NotReadyError
+from cnnsvc.identity import Identity, Tls
 from cnnsvc.image_files import image_files
 from cnnsvc.pb import classifier_pb2 as pb
 from cnnsvc.pb import classifier_pb2_grpc as pb_grpc
 
-__all__ = ["AsyncClient", "Classification", "Client", "ModelDescription", "Outcome", "ScoredClass", "Timings"]
+__all__ = ["AsyncClient", "Classification", "Client", "ModelDescription", "Outcome", "ScoredClass", "Timings", "Tls"]
 
 
 class Client:
     """One channel to one server; may be used from several threads. Every call raises CnnsvcError by its kind."""
 
     def __init__(
-        self, address: str, *, model: str = "", version: int = 0, label: str = "", timeout_ms: int = 30_000
+        self,
+        address: str,
+        *,
+        model: str = "",
+        version: int = 0,
+        label: str = "",
+        timeout_ms: int = 30_000,
+        token: str = "",
+        tls: Tls | None = None,
     ) -> None:
         """`address` is HOST:PORT; "" is the only model; without version and label its default.
 
-        `timeout_ms` is for one call, retries included, and in a stream for one image.
+        `timeout_ms` is for one call, retries included, and in a stream for one image. Raises InvalidError where a file
+        of `tls` cannot be read.
         """
         self._address = address
         self._target = Target(model, version, timeout_ms, label)
-        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+        identity = Identity(token, tls)
+        self._metadata = identity.metadata
+        self._channel = identity.channel(grpc, address, CHANNEL_OPTIONS)
         self._stub = pb_grpc.ClassifierStub(self._channel)
         self._health: Any = health_pb2_grpc.HealthStub(self._channel)
 
@@ -127,10 +139,10 @@ class Client:
     def _start_stream(self, requests: Iterator[pb.ClassifyStreamRequest]) -> Any:
         """Asks for the model first, in a call that gRPC may try again, which no stream is."""
         self.get_model()
-        return self._stub.ClassifyStream(requests)
+        return self._stub.ClassifyStream(requests, metadata=self._metadata)
 
     def _call(self, method: Callable[..., Any], request: Any) -> Any:
         try:
-            return method(request, timeout=self._target.timeout_seconds)
+            return method(request, timeout=self._target.timeout_seconds, metadata=self._metadata)
         except grpc.RpcError as error:
             raise error_of_call(self._address, error) from None

@@ -5,11 +5,13 @@ Containers run it every few seconds, so it imports little.
 
 import http.client
 import json
+import ssl
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from cnnsvc.errors import NotReadyError
+from cnnsvc.errors import InvalidError, NotReadyError
 from cnnsvc.options import variable_of
 
 app = typer.Typer(add_completion=False)
@@ -23,18 +25,31 @@ def health(
     http_port: Annotated[
         int, typer.Option(help="TCP port of its HTTP door.", envvar=variable_of("http_port"), min=1, max=65535)
     ] = 8501,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            help="TCP port of its metrics, asked instead where it is given.", envvar=variable_of("metrics_port")
+        ),
+    ] = None,
+    tls_certificate: Annotated[
+        Path | None,
+        typer.Option(
+            help="Its certificate, where it has one: no other is trusted.", envvar=variable_of("tls_certificate")
+        ),
+    ] = None,
     timeout_ms: Annotated[int, typer.Option(help="Longest wait for its answer, in milliseconds.", min=1)] = 3_000,
 ) -> None:
     """Say whether a running server is ready to classify; exit status 1 if it is not, or does not answer."""
-    reasons = unready_reasons(host, http_port, timeout_ms)
+    port = http_port if metrics_port is None else metrics_port
+    reasons = unready_reasons(host, port, timeout_ms, tls_certificate)
     if reasons:
-        raise NotReadyError(f"{host}:{http_port} is not ready: {'; '.join(reasons)}")
+        raise NotReadyError(f"{host}:{port} is not ready: {'; '.join(reasons)}")
     typer.echo("ready")
 
 
-def unready_reasons(host: str, http_port: int, timeout_ms: int) -> list[str]:
+def unready_reasons(host: str, http_port: int, timeout_ms: int, certificate: Path | None = None) -> list[str]:
     """What /readyz says is missing; [] is ready. Raises NotReadyError where cnnsvc does not answer."""
-    connection = http.client.HTTPConnection(host, http_port, timeout=timeout_ms / 1000)
+    connection = _connection(host, http_port, timeout_ms / 1000, certificate)
     try:
         connection.request("GET", "/readyz")
         response = connection.getresponse()
@@ -46,6 +61,20 @@ def unready_reasons(host: str, http_port: int, timeout_ms: int) -> list[str]:
     finally:
         connection.close()
     return _reasons(body, f"{host}:{http_port} answers /readyz with status {response.status}")
+
+
+def _connection(host: str, port: int, timeout_seconds: float, certificate: Path | None) -> http.client.HTTPConnection:
+    """Raises InvalidError where the certificate cannot be read."""
+    if certificate is None:
+        return http.client.HTTPConnection(host, port, timeout=timeout_seconds)
+    try:
+        context = ssl.create_default_context(cafile=certificate)
+    except OSError as error:
+        raise InvalidError(f"--tls-certificate {certificate} cannot be used: {error.strerror or error}") from None
+    # Named for others, and asked here by an address; whoever has its key is the server all the same.
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return http.client.HTTPSConnection(host, port, timeout=timeout_seconds, context=context)
 
 
 def _reasons(body: bytes, answered: str) -> list[str]:

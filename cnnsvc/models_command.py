@@ -1,14 +1,15 @@
 """`cnnsvc models`: what a running server serves, and what an operator wants it to."""
 
 import json
-from pathlib import Path
-from typing import Annotated, Any, Final
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import typer
 
 from cnnsvc.admin_client import AdminClient
 from cnnsvc.errors import InvalidError
-from cnnsvc.options import variable_of
+from cnnsvc.identity_settings import IdentitySettings
+from cnnsvc.options import setting, with_settings
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Versions, labels and rollbacks of a running server."
@@ -16,24 +17,27 @@ app = typer.Typer(
 
 Name = Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.")]
 Version = Annotated[int, typer.Argument(metavar="VERSION", help="Number of the version.", min=1)]
-Url = Annotated[str, typer.Option(help="HTTP address of the server.", envvar=variable_of("url"))]
-TokenFile = Annotated[
-    Path, typer.Option(help="The server's --admin-token-file.", envvar=variable_of("admin_token_file"))
-]
-TimeoutMs = Annotated[int, typer.Option(help="Longest wait for the answer, in milliseconds.", min=1)]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 
-_URL: Final = "http://127.0.0.1:8501"
-_TIMEOUT_MS: Final = 330_000
-"""A load is proven first, for five minutes at most."""
+
+@dataclass(frozen=True)
+class ServerSettings(IdentitySettings):
+    """Which server, and how to show it who asks."""
+
+    url: Annotated[str, setting("HTTP address of the server.")] = "http://127.0.0.1:8501"
+    # A load is proven first, for five minutes at most.
+    timeout_ms: Annotated[int, setting("Longest wait for the answer, in milliseconds.", min=1)] = 330_000
+
+    def client(self) -> AdminClient:
+        """Raises InvalidError."""
+        return AdminClient(self.url, self.identity(is_encrypted=self.url.startswith("https:")), self.timeout_ms)
 
 
 @app.command("list")
-def list_models(
-    token_file: TokenFile, url: Url = _URL, timeout_ms: TimeoutMs = _TIMEOUT_MS, as_json: AsJson = False
-) -> None:
+@with_settings(ServerSettings)
+def list_models(settings: ServerSettings, as_json: AsJson = False) -> None:
     """Every model with the versions that are served or lie in the folder, and what is wrong with them."""
-    answer = AdminClient(url, token_file, timeout_ms).call("GET")
+    answer = settings.client().call("GET")
     if as_json:
         typer.echo(json.dumps(answer))
         return
@@ -44,86 +48,80 @@ def list_models(
 
 
 @app.command()
-def show(
-    name: Name, token_file: TokenFile, url: Url = _URL, timeout_ms: TimeoutMs = _TIMEOUT_MS, as_json: AsJson = False
-) -> None:
+@with_settings(ServerSettings)
+def show(name: Name, settings: ServerSettings, as_json: AsJson = False) -> None:
     """One model with its versions, labels and split."""
-    _show(AdminClient(url, token_file, timeout_ms).call("GET", [name]), as_json=as_json)
+    _show(settings.client().call("GET", [name]), as_json=as_json)
 
 
 @app.command()
+@with_settings(ServerSettings)
 def load(
     name: Name,
     version: Version,
-    token_file: TokenFile,
-    url: Url = _URL,
-    timeout_ms: TimeoutMs = _TIMEOUT_MS,
+    settings: ServerSettings,
     as_json: AsJson = False,
 ) -> None:
     """Prove and serve a version, whatever the policy says; one that was refused or withdrawn is tried again."""
-    client = AdminClient(url, token_file, timeout_ms)
+    client = settings.client()
     _show(client.call("POST", [name, "versions", str(version), "load"]), as_json=as_json)
 
 
 @app.command()
+@with_settings(ServerSettings)
 def unload(
     name: Name,
     version: Version,
-    token_file: TokenFile,
-    url: Url = _URL,
-    timeout_ms: TimeoutMs = _TIMEOUT_MS,
+    settings: ServerSettings,
     as_json: AsJson = False,
 ) -> None:
     """Take a version out of service once it has answered what it has; never the last one, nor one with a label."""
-    client = AdminClient(url, token_file, timeout_ms)
+    client = settings.client()
     _show(client.call("POST", [name, "versions", str(version), "unload"]), as_json=as_json)
 
 
 @app.command()
+@with_settings(ServerSettings)
 def label(
     name: Name,
     label: Annotated[str, typer.Argument(metavar="LABEL", help="Such as stable or canary.")],
-    token_file: TokenFile,
+    settings: ServerSettings,
     version: Annotated[
         int | None, typer.Argument(metavar="VERSION", help="A loaded version; without it the label is deleted.", min=1)
     ] = None,
-    url: Url = _URL,
-    timeout_ms: TimeoutMs = _TIMEOUT_MS,
     as_json: AsJson = False,
 ) -> None:
     """Point a label to a loaded version, or delete it; the one named stable answers calls that name none."""
-    client = AdminClient(url, token_file, timeout_ms)
+    client = settings.client()
     path = [name, "labels", label]
     _show(client.call("PUT", path, {"version": version}) if version else client.call("DELETE", path), as_json=as_json)
 
 
 @app.command()
+@with_settings(ServerSettings)
 def split(
     name: Name,
-    token_file: TokenFile,
+    settings: ServerSettings,
     weights: Annotated[
         list[str] | None, typer.Argument(metavar="LABEL=WEIGHT...", help="Such as stable=95 canary=5; none ends it.")
     ] = None,
-    url: Url = _URL,
-    timeout_ms: TimeoutMs = _TIMEOUT_MS,
     as_json: AsJson = False,
 ) -> None:
     """Deal calls that name neither version nor label over labels by weight."""
-    client = AdminClient(url, token_file, timeout_ms)
+    client = settings.client()
     _show(client.call("PUT", [name, "split"], {"weights": _weights(weights or [])}), as_json=as_json)
 
 
 @app.command()
+@with_settings(ServerSettings)
 def rollback(
     name: Name,
-    token_file: TokenFile,
+    settings: ServerSettings,
     to: Annotated[int | None, typer.Option(help="Version to go back to; default is the one before.", min=1)] = None,
-    url: Url = _URL,
-    timeout_ms: TimeoutMs = _TIMEOUT_MS,
     as_json: AsJson = False,
 ) -> None:
     """Let the version before answer again, and keep the present one out of service until its files change."""
-    client = AdminClient(url, token_file, timeout_ms)
+    client = settings.client()
     _show(client.call("POST", [name, "rollback"], {"version": to} if to else {}), as_json=as_json)
 
 

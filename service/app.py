@@ -25,6 +25,7 @@ from cnnsvc.model import ModelOptions
 from service.allocator import limit_hoarding
 from service.doors import build_doors
 from service.health import report
+from service.keys import keep_fresh, open_keys
 from service.metrics import Metrics
 from service.models import Models
 from service.predictor import Predictor, PredictorLimits
@@ -71,7 +72,9 @@ async def _serve(settings: ServeSettings, seat: Seat | None) -> None:
     metrics.watch_admission(lambda: admission.num_images, limit=settings.queue_limit)
     metrics.watch_admitted_bytes(lambda: admission.num_bytes, limit=settings.queue_limit_bytes)
     stop = _stop_event()
-    doors = build_doors(settings, predictor, registry, metrics, models.admin)
+    keys = open_keys(settings)
+    doors = build_doors(settings, predictor, registry, metrics, keys, models.admin)
+    refreshing = asyncio.create_task(keep_fresh(keys, metrics.keys))
     if seat:
         seat.supervisor.on_end(stop.set)
         publishing = asyncio.create_task(_publish(metrics, seat.registry))
@@ -96,6 +99,7 @@ async def _serve(settings: ServeSettings, seat: Seat | None) -> None:
     finally:
         await doors.close(settings.shutdown_grace_ms)
         await models.close()
+        refreshing.cancel()
         if seat:
             publishing.cancel()
     _log.info("stopped")

@@ -7,18 +7,21 @@ import socket
 import time
 from typing import Final
 
+import grpc
 from grpc_health.v1 import health
 
 from service.admin import Admin
 from service.frontends.grpc_door import GrpcDoor
 from service.frontends.grpc_farewell import send_away
+from service.frontends.grpc_gate import GrpcGate
 from service.frontends.grpc_server import build_grpc_server
-from service.frontends.http_admin import AdminDoor, read_token
-from service.frontends.http_app import build_http_app
+from service.frontends.http_admin import AdminDoor
+from service.frontends.http_app import build_http_app, build_metrics_app
 from service.frontends.http_connection import ConnectionLimits
 from service.frontends.http_server import LINGER_SECONDS, HttpServer, bind_http, build_http_server
 from service.frontends.native_grpc import NativeClassifier
 from service.frontends.native_stream import StreamLimits
+from service.keys import Keys
 from service.listeners import sockets_on, take_in
 from service.metrics import Metrics
 from service.ports import announce
@@ -36,33 +39,44 @@ _log = logging.getLogger("cnnsvc.serve")
 class Doors:
     def __init__(
         self,
-        http: HttpServer,
+        http_servers: list[HttpServer],
         grpc_door: GrpcDoor,
         classifier: NativeClassifier,
         health_servicer: health.aio.HealthServicer,
+        *,
+        is_encrypted: bool = False,
     ) -> None:
         self.health = health_servicer
-        self._http = http
+        self._http_servers = http_servers
+        self._is_encrypted = is_encrypted
         self._grpc = grpc_door
         self._classifier = classifier
         self._grpc_port = 0
-        self._serving: asyncio.Task[None] | None = None
+        self._serving: list[asyncio.Task[None]] = []
 
     async def open(self, settings: ServeSettings) -> None:
         """Binds both ports before anything is answered. Raises SettingError where one is taken."""
         is_shared = settings.workers > 1
-        http_socket = bind_http(settings.host, settings.http_port, is_shared=is_shared)
+        wanted = [settings.http_port] if settings.metrics_port is None else [settings.http_port, settings.metrics_port]
+        listeners = [bind_http(settings.host, port, is_shared=is_shared) for port in wanted]
         self._grpc_port = self._grpc.bind(settings.host, settings.grpc_port)
         if not is_shared:
-            http_port = http_socket.getsockname()[1]
-            announce(dataclasses.replace(settings, grpc_port=self._grpc_port, http_port=http_port))
+            http_port, *rest = (listener.getsockname()[1] for listener in listeners)
+            metrics_port = rest[0] if rest else None
+            announce(
+                dataclasses.replace(settings, grpc_port=self._grpc_port, http_port=http_port, metrics_port=metrics_port)
+            )
         await self._grpc.start()
-        self._serving = asyncio.create_task(self._http.serve(sockets=[http_socket]))
+        self._serving = [
+            asyncio.create_task(http.serve(sockets=[listener]))
+            for http, listener in zip(self._http_servers, listeners, strict=True)
+        ]
 
     async def begin_stop(self, pause_ms: int) -> None:
         """Says that the server stops, and goes on answering for the pause, so that callers can move on."""
         await self.health.enter_graceful_shutdown()
-        self._http.begin_stop()
+        for http in self._http_servers:
+            http.begin_stop()
         if self._serving:
             await asyncio.sleep(pause_ms / 1000)
 
@@ -71,15 +85,18 @@ class Doors:
         await self.begin_stop(0)
         deadline = time.monotonic() + grace_ms / 1000
         if self._serving:
-            self._http.close(deadline)
-            await asyncio.gather(self._serving, self._close_grpc(deadline))
+            for http in self._http_servers:
+                http.close(deadline)
+            await asyncio.gather(*self._serving, self._close_grpc(deadline))
         else:
             await self._grpc.stop(0)
 
     async def _close_grpc(self, deadline: float) -> None:
         with sockets_on(self._grpc_port) as (listeners, _):
             await take_in(listeners, _remaining_seconds(deadline))
-        await self._send_clients_away(deadline)
+        if not self._is_encrypted:  # into which nobody but gRPC can write
+            await self._send_clients_away(deadline)
+        self._classifier.stop_streams()
         remaining = _remaining_seconds(deadline)
         ending = asyncio.create_task(self._grpc.stop(remaining + _LAST_WORDS_SECONDS))
         try:
@@ -107,41 +124,81 @@ class Doors:
 
 
 def build_doors(
-    settings: ServeSettings, predictor: Predictor, registry: Registry, metrics: Metrics, admin: Admin | None
+    settings: ServeSettings,
+    predictor: Predictor,
+    registry: Registry,
+    metrics: Metrics,
+    keys: Keys,
+    admin: Admin | None,
 ) -> Doors:
     health_servicer = health.aio.HealthServicer()
     stream_limits = StreamLimits(settings.stream_window, num_bytes=settings.body_limit_bytes)
     classifier = NativeClassifier(predictor, registry, metrics, stream_limits)
-    grpc_door = GrpcDoor(
-        lambda: build_grpc_server(
+    return Doors(
+        _http_servers(settings, predictor, registry, metrics, keys, admin),
+        _grpc_door(settings, classifier, health_servicer, metrics, keys),
+        classifier,
+        health_servicer,
+        is_encrypted=keys.certificates is not None,
+    )
+
+
+def _grpc_door(
+    settings: ServeSettings,
+    classifier: NativeClassifier,
+    health_servicer: health.aio.HealthServicer,
+    metrics: Metrics,
+    keys: Keys,
+) -> GrpcDoor:
+    interceptors = [GrpcGate(keys.access, metrics)] if keys.access else []
+
+    def build() -> grpc.aio.Server:
+        return build_grpc_server(
             classifier,
             health_servicer,
             body_limit_bytes=settings.body_limit_bytes,
             is_port_shared=settings.workers > 1,
+            connection_limit=settings.connection_limit,
+            interceptors=interceptors,
         )
-    )
-    http_app = build_http_app(
+
+    return GrpcDoor(build, keys.grpc_credentials)
+
+
+def _http_servers(
+    settings: ServeSettings,
+    predictor: Predictor,
+    registry: Registry,
+    metrics: Metrics,
+    keys: Keys,
+    admin: Admin | None,
+) -> list[HttpServer]:
+    """That of the HTTP door, and that of the metrics where they have a door of their own."""
+    has_own_metrics = settings.metrics_port is not None
+    app = build_http_app(
         predictor,
         registry,
         metrics,
         body_limit_bytes=settings.body_limit_bytes,
         max_images_per_call=settings.max_images_per_call,
         request_timeout_ms=settings.request_timeout_ms,
-        admin=_admin_door(settings, admin, metrics),
+        access=keys.access,
+        admin=_admin_door(admin, keys, metrics),
+        has_metrics=not has_own_metrics,
     )
-    connection_limits = ConnectionLimits(settings.http_head_timeout_ms, settings.http_keep_alive_ms)
-    return Doors(build_http_server(http_app, connection_limits), grpc_door, classifier, health_servicer)
+    limits = ConnectionLimits(
+        settings.http_head_timeout_ms, settings.http_keep_alive_ms, max_connections=settings.connection_limit
+    )
+    servers = [build_http_server(app, limits, keys.http_context())]
+    if has_own_metrics:
+        metrics_app = build_metrics_app(registry, metrics, keys.access)
+        servers.append(build_http_server(metrics_app, limits, keys.http_context(asks_for_certificates=False)))
+    return servers
 
 
-def _admin_door(settings: ServeSettings, admin: Admin | None, metrics: Metrics) -> AdminDoor | None:
-    """None unless it is enabled. Raises SettingError for a file that holds no token."""
-    if settings.admin_token_file is None:
-        return None
-    token = read_token(settings.admin_token_file)
-    if admin is None:
-        _log.warning("--admin-token-file has no effect: --bundle serves one version and no other")
-        return None
-    return AdminDoor(admin, token, metrics)
+def _admin_door(admin: Admin | None, keys: Keys, metrics: Metrics) -> AdminDoor | None:
+    """Only where somebody can be let in, and there is something to decide."""
+    return AdminDoor(admin, metrics) if admin and keys.access else None
 
 
 def _remaining_seconds(deadline: float) -> float:

@@ -21,6 +21,7 @@ from cnnsvc.manifest import Manifest
 from service.call_log import CallLog
 from service.drift import DriftWindow
 from service.drift_gauges import DriftGauges
+from service.key_metrics import KeyMetrics
 from service.rollout_metrics import RolloutMetrics
 from service.shared_metrics import forget_series
 
@@ -98,6 +99,7 @@ class Metrics:
         self._add_model_metrics()
         self._add_worker_metrics()
         self.rollout = RolloutMetrics(registry)
+        self.keys = KeyMetrics(registry)
         self.drift = DriftGauges(registry, drift_window_images)
         build_info = self._gauge("cnnsvc_build_info", "This program; always 1.", "version", "python", across="livemax")
         build_info.labels(version, platform.python_version()).set(1)

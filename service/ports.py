@@ -1,4 +1,4 @@
-"""The two ports of the service: bound, reserved for several processes that share them, and told to the operator."""
+"""The ports of the service: bound, reserved for several processes that share them, and told to the operator."""
 
 import contextlib
 import dataclasses
@@ -42,24 +42,36 @@ def reserved(settings: ServeSettings) -> Iterator[ServeSettings]:
 
     Raises SettingError where somebody else, another service of ours included, has one of the ports.
     """
-    with (
-        _reservation("HTTP", settings.host, settings.http_port) as http,
-        _reservation("gRPC", settings.host, settings.grpc_port) as grpc,
-    ):
-        http_port, grpc_port = (sock.getsockname()[1] for sock in (http, grpc))
-        yield dataclasses.replace(settings, http_port=http_port, grpc_port=grpc_port)
+    wanted: dict[str, int | None] = {
+        "HTTP": settings.http_port,
+        "gRPC": settings.grpc_port,
+        "metrics": settings.metrics_port,
+    }
+    with contextlib.ExitStack() as opened:
+        ports = {
+            door: opened.enter_context(_reservation(door, settings.host, port)).getsockname()[1]
+            for door, port in wanted.items()
+            if port is not None
+        }
+        yield dataclasses.replace(
+            settings, http_port=ports["HTTP"], grpc_port=ports["gRPC"], metrics_port=ports.get("metrics")
+        )
 
 
 def announce(settings: ServeSettings) -> None:
     """Logs what is served where; the ports in the settings are the real ones."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    scheme = "https" if settings.tls_certificate else "http"
     fields = {
         "cnnsvc_version": importlib.metadata.version("cnnsvc"),
         "engine": settings.engine,
         "grpc_address": f"{host}:{settings.grpc_port}",
-        "http_url": f"http://{host}:{settings.http_port}",
+        "http_url": f"{scheme}://{host}:{settings.http_port}",
     }
     message = "cnnsvc %(cnnsvc_version)s, engine %(engine)s: gRPC listens on %(grpc_address)s, HTTP on %(http_url)s"
+    if settings.metrics_port is not None:
+        fields["metrics_url"] = f"{scheme}://{host}:{settings.metrics_port}"
+        message += ", metrics on %(metrics_url)s"
     _log.info(message, fields, extra=fields)
 
 

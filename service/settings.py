@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from cnnsvc.engines.base import EngineName
 from cnnsvc.options import setting
 from cnnsvc.pixels import DEFAULT_LIMIT_PIXELS
+from service.access import Scope
 from service.drift import LEAST_IMAGES
 from service.logs import LogFormat
 from service.version_policy import read_policies
@@ -52,15 +53,46 @@ class ServeSettings:
     probation_min_images: Annotated[
         int, setting("Images that a version on probation must have been asked before it is judged.", min=1)
     ] = 20
-    admin_token_file: Annotated[
+    tokens_file: Annotated[
         Path | None,
         setting(
-            "File with the token that `cnnsvc models` and the admin API must show; without it there is no such API."
+            "File of tokens, as `cnnsvc token` writes it, without which nobody is answered; with it there is the admin"
+            " API. Read again when it changes."
         ),
+    ] = None
+    public_scopes: Annotated[
+        str,
+        setting("With --tokens-file: what needs no token all the same, such as metrics or classify,metrics."),
+    ] = ""
+    tls_certificate: Annotated[
+        Path | None,
+        setting(
+            "File with the certificate chain in PEM that both doors show; with it they speak TLS alone. Read again when"
+            " it changes, like its key."
+        ),
+    ] = None
+    tls_key: Annotated[Path | None, setting("File with the certificate's private key in PEM, without a password.")] = (
+        None
+    )
+    tls_client_ca: Annotated[
+        Path | None,
+        setting("File with the authorities in PEM of which callers must show a certificate; default asks for none."),
     ] = None
     host: Annotated[str, setting("Address that both doors listen on; 0.0.0.0 opens them to the network.")] = "127.0.0.1"
     grpc_port: Annotated[int, setting("TCP port for gRPC; 0 lets the system choose.", min=0, max=65535)] = 8500
     http_port: Annotated[int, setting("TCP port for HTTP; 0 lets the system choose.", min=0, max=65535)] = 8501
+    metrics_port: Annotated[
+        int | None,
+        setting(
+            "TCP port of its own for /metrics, /livez and /readyz, which asks for no client certificate; 0 lets the"
+            " system choose. Default is the HTTP door, where /metrics is then no more.",
+            min=0,
+            max=65535,
+        ),
+    ] = None
+    connection_limit: Annotated[
+        int, setting("Most connections of each door, in a worker; more are refused.", min=1)
+    ] = 4096
     engine: Annotated[
         EngineName, setting("Inference engine; auto times each one at load and takes the fastest right one.")
     ] = "auto"
@@ -166,5 +198,23 @@ class ServeSettings:
                 f"--queue-limit-bytes is {self.queue_limit_bytes}, less than the {self.body_limit_bytes} of"
                 " --body-limit-bytes; a body as large as is allowed would never find room"
             )
+        self._check_doors()
+
+    def _check_doors(self) -> None:
+        read_public_scopes(self.public_scopes)
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("expected --tls-certificate and --tls-key, or neither")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ValueError("--tls-client-ca needs --tls-certificate and --tls-key")
         if not self.host:
             raise ValueError("--host is empty; expected an address or a name, such as 127.0.0.1 or 0.0.0.0")
+
+
+def read_public_scopes(words: str) -> frozenset[Scope]:
+    """Scopes with commas between them. Raises ValueError for what is none, and for that of the admin API."""
+    found = set()
+    for word in filter(None, words.split(",")):
+        if word not in set(Scope) - {Scope.ADMIN}:
+            raise ValueError(f"--public-scopes has {word!r}; allowed are classify and metrics")
+        found.add(Scope(word))
+    return frozenset(found)

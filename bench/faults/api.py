@@ -23,11 +23,18 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from bench.faults.server_faults import server_faults
+from service.access import hash_of
 from tests.bundles import write_bundle
 from tests.e2e.server import Server, serving
 
 _SCHEMATHESIS: Final = Path(sys.executable).with_name("schemathesis")
 _TOKEN: Final = "a-token-of-this-run-alone"
+_TOKENS: Final = f'''
+[[tokens]]
+name = "schemathesis"
+scopes = ["admin", "classify", "metrics"]
+sha256 = "{hash_of(_TOKEN)}"
+'''
 _CONFIG: Final = """
 [checks]
 positive_data_acceptance.enabled = false
@@ -105,9 +112,9 @@ def _run(folder: Path, name: str, num_examples: int, seed: int) -> Row:
     folder.mkdir()
     for version in range(2):
         write_bundle(folder / "models", seed=version)
-    (folder / "token").write_text(_TOKEN)
+    (folder / "tokens.toml").write_text(_TOKENS)
     (folder / "schemathesis.toml").write_text(_CONFIG)
-    options = ("--admin-token-file", folder / "token") if name == "admin" else ()
+    options = ("--tokens-file", folder / "tokens.toml") if name == "admin" else ()
     with serving("--models-dir", folder / "models", "--versions", "latest:2", *options) as server:
         told, report = _ask(server, folder, num_examples, seed)
         answers = _answers(server)
@@ -144,7 +151,8 @@ def _document(server: Server) -> dict[str, Any]:
 
 def _answers(server: Server) -> Counter[str]:
     answers: Counter[str] = Counter()
-    for family in text_string_to_metric_families(httpx.get(f"{server.http_url}/metrics").text):
+    scraped = httpx.get(f"{server.http_url}/metrics", headers={"authorization": f"Bearer {_TOKEN}"}).text
+    for family in text_string_to_metric_families(scraped):
         for sample in family.samples:
             if sample.name == "cnnsvc_request_duration_seconds_count" and sample.value:
                 answers[sample.labels["code"]] += int(sample.value)

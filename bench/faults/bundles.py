@@ -29,9 +29,11 @@ from bench.faults.swaps import publish
 from cnnsvc import bundle
 from cnnsvc.errors import Fault
 from cnnsvc.manifest import MANIFEST_NAME, read_manifest, write_manifest
+from service.access import Scope
 from tests.e2e.server import CNNSVC, Server, serving
 from tests.encoded import encode
 from tests.service.serving import falsify_golden_answers
+from tests.tokens import write_tokens
 
 _NAME: Final = "flowers"
 _PATIENCE_SECONDS: Final = 20.0
@@ -88,11 +90,11 @@ def main() -> None:
 def run(source: Path | None, away_seconds: float) -> tuple[list[Row], int, list[str]]:
     """A row a case, the number of calls that were answered, and what was wrong with the others."""
     with tempfile.TemporaryDirectory() as work, _mounted(Path(work) / "models") as models_dir:
-        (token := Path(work) / "token").write_text("0123456789abcdef")
+        tokens = write_tokens(Path(work), Scope.ADMIN)
         publish(models_dir, source)
-        options = ("--models-dir", models_dir, "--admin-token-file", token)
+        options = ("--models-dir", models_dir, *tokens.only_for_admin)
         with serving(*options) as server, _calls(server) as calls:
-            rows = [_refused(server, token, models_dir, source, case) for case in cases()]
+            rows = [_refused(server, tokens.token_file, models_dir, source, case) for case in cases()]
             rows += [_away(server, models_dir, away_seconds, name, go) for name, go in _absences()]
             rows.append(_unmounted(server, models_dir, away_seconds))
     return rows, calls.num_answered, calls.failures

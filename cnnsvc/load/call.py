@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from cnnsvc.classification import Timings
+from cnnsvc.identity import NOBODY, Identity
 
 NO_ANSWER: Final = "no answer"
 """The status of a call that got none from a server."""
@@ -19,6 +20,7 @@ class Query:
     version: int = 0
     top_k: int | None = None
     timeout_ms: int = 30_000
+    identity: Identity = NOBODY
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,8 +84,8 @@ async def _callers(target: Target, query: Query, concurrency: int) -> AsyncItera
     if target.protocol == "http":
         from cnnsvc.load.http_caller import HttpCaller, http_requests
 
-        requests = http_requests(target, query)
-        callers = [HttpCaller(target, requests, query.timeout_ms) for _ in range(concurrency)]
+        requests, tls = http_requests(target, query), query.identity.ssl_context()
+        callers = [HttpCaller(target, requests, query.timeout_ms, tls) for _ in range(concurrency)]
     else:
         from cnnsvc.load.grpc_caller import GrpcCaller, StreamCaller
 

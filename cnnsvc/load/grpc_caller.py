@@ -22,7 +22,8 @@ class GrpcCaller:
     def __init__(self, address: str, query: Query) -> None:
         self._address = address
         self._timeout_seconds = query.timeout_ms / 1000
-        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+        self._channel = query.identity.channel(grpc.aio, address, _OPTIONS)
+        self._metadata = query.identity.metadata
         self._classify: Any = pb_grpc.ClassifierStub(self._channel).Classify
         self._requests = [
             pb.ClassifyRequest(images=[image], model=query.model, version=query.version, top_k=query.top_k)
@@ -31,7 +32,9 @@ class GrpcCaller:
 
     async def ask(self, place: int) -> Outcome:
         try:
-            response = await self._classify(self._requests[place], timeout=self._timeout_seconds)
+            response = await self._classify(
+                self._requests[place], timeout=self._timeout_seconds, metadata=self._metadata
+            )
         except grpc.aio.AioRpcError as error:
             return _failure(self._address, error)
         return Answer(response.model, response.version, _timings(response.timings))
@@ -46,13 +49,13 @@ class StreamCaller:
     def __init__(self, address: str, query: Query) -> None:
         self._address = address
         self._query = query
-        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+        self._channel = query.identity.channel(grpc.aio, address, _OPTIONS)
         self._start: Any = pb_grpc.ClassifierStub(self._channel).ClassifyStream
         self._stream: _Stream | None = None
 
     async def ask(self, place: int) -> Outcome:
         if self._stream is None or self._stream.is_over:
-            self._stream = _Stream(self._address, self._start())
+            self._stream = _Stream(self._address, self._start(metadata=self._query.identity.metadata))
         query = self._query
         message = pb.ClassifyStreamRequest(
             image=query.images[place],

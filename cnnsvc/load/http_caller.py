@@ -4,6 +4,7 @@ A load shares the machine with the server as a rule; what the generator takes, t
 """
 
 import asyncio
+import ssl
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
@@ -37,7 +38,9 @@ def http_requests(target: Target, query: Query) -> list[bytes]:
     head = (
         f"POST /api/v1/classify{'?' if parameters else ''}{parameters} HTTP/1.1\r\n"
         f"Host: {target.address}\r\nContent-Type: application/octet-stream\r\n"
-        f"X-Request-Timeout-Ms: {query.timeout_ms}\r\nContent-Length: "
+        f"X-Request-Timeout-Ms: {query.timeout_ms}\r\n"
+        + "".join(f"{name}: {value}\r\n" for name, value in query.identity.headers.items())
+        + "Content-Length: "
     )
     return [f"{head}{len(image)}\r\n\r\n".encode("latin-1") + image for image in query.images]
 
@@ -45,10 +48,13 @@ def http_requests(target: Target, query: Query) -> list[bytes]:
 class HttpCaller:
     """Connects with its first call, and again where the server closed the connection."""
 
-    def __init__(self, target: Target, requests: Sequence[bytes], timeout_ms: int) -> None:
+    def __init__(
+        self, target: Target, requests: Sequence[bytes], timeout_ms: int, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._target = target
         self._requests = requests
         self._timeout_ms = timeout_ms
+        self._tls = tls
         self._connection: Connection | None = None
 
     async def ask(self, place: int) -> Outcome:
@@ -87,7 +93,7 @@ class HttpCaller:
 
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(Connection, self._target.host, self._target.port)
+        _, connection = await loop.create_connection(Connection, self._target.host, self._target.port, ssl=self._tls)
         return connection
 
 

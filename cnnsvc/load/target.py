@@ -9,7 +9,7 @@ from cnnsvc.errors import InvalidError
 Protocol = Literal["http", "grpc", "stream"]
 
 DEFAULT_URL: Final = "http://127.0.0.1:8501"
-_EXPECTED: Final = "expected http://HOST:PORT or grpc://HOST:PORT"
+_EXPECTED: Final = "expected http://HOST:PORT, https://…, grpc://… or grpcs://HOST:PORT"
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Target:
     port: int
     address: str
     """HOST:PORT as it was given, an IPv6 address in its brackets."""
+    is_encrypted: bool = False
 
 
 def read_target(url: str, *, is_stream: bool) -> Target:
@@ -29,9 +30,10 @@ def read_target(url: str, *, is_stream: bool) -> Target:
     except ValueError as error:
         raise InvalidError(f"{url!r} is not a URL: {error}; {_EXPECTED}") from None
     is_plain = parts.path in ("", "/") and not (parts.query or parts.fragment or "@" in parts.netloc)
-    if parts.scheme not in ("http", "grpc") or not host or not port or not is_plain:
+    if parts.scheme not in ("http", "https", "grpc", "grpcs") or not host or not port or not is_plain:
         raise InvalidError(f"{url!r} is not the URL of a server; {_EXPECTED}")
-    if is_stream and parts.scheme == "http":
+    is_http = parts.scheme in ("http", "https")
+    if is_stream and is_http:
         raise InvalidError(f"--stream needs gRPC, and {url} is HTTP; expected grpc://HOST:PORT, by default port 8500")
-    protocol: Protocol = "stream" if is_stream else "grpc" if parts.scheme == "grpc" else "http"
-    return Target(protocol, host, port, parts.netloc)
+    protocol: Protocol = "stream" if is_stream else "http" if is_http else "grpc"
+    return Target(protocol, host, port, parts.netloc, is_encrypted=parts.scheme in ("https", "grpcs"))

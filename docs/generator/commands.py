@@ -4,6 +4,8 @@ import importlib
 import inspect
 import types
 import typing
+from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -12,7 +14,7 @@ from typer.models import ArgumentInfo, CommandInfo, OptionInfo
 from cnnsvc import cli
 from docs.generator.markdown import code, joined, sentence, table, text
 
-_TYPES: Final = {str: "text", int: "integer", float: "number", Path: "path", bool: "switch"}
+_TYPES: Final = {str: "text", int: "integer", float: "number", Path: "path", bool: "switch", datetime: "date"}
 
 _INTRODUCTION: Final = """\
 # Command line
@@ -125,6 +127,10 @@ def _takes(parameter: inspect.Parameter) -> str:
     assert isinstance(info, OptionInfo)
     if isinstance(kind, types.UnionType):  # an option that may stay unset
         (kind,) = (member for member in kind.__args__ if member is not type(None))
+    if typing.get_origin(kind) is list:
+        (kind,) = typing.get_args(kind)
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return ", ".join(map(code, kind))
     if typing.get_origin(kind) is Literal:
         return ", ".join(code(choice) for choice in typing.get_args(kind))
     word = _TYPES[kind]

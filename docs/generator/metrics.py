@@ -16,8 +16,7 @@ _UNITS: Final = ("seconds", "bytes")
 _LABELS: Final = {
     "protocol": "`grpc` or `http`",
     "method": "`classify`, `classify_stream` (each image of a stream counts as one call), `get_model`, `list_models`,"
-    " and those of the admin API, which begin with"
-    " `admin_`",
+    " those of the admin API, which begin with `admin_`, and `authorize`: calls that were refused for want of a token",
     "model": "name of the model that answered; empty where a call failed",
     "version": "of the model; empty where a call failed. Of `cnnsvc_build_info` that of the program",
     "code": f"`ok` or the kind of the error: {', '.join(map(code, Kind))}",
@@ -35,6 +34,7 @@ _LABELS: Final = {
     "feature": f"what drifts: {', '.join(map(code, FEATURES))}",
     "network": "name of the network, or `custom`",
     "python": "version of Python",
+    "file": "`tokens` or `certificates`; of the certificates' expiry `certificate` or `client_ca`",
     "generation": "of Python's garbage collector",
 }
 
@@ -74,6 +74,7 @@ def metric_families() -> list[Metric]:
     metrics.observe_load("", 0, is_loaded=True)
     metrics.rollout.set_refused("", 1, Fault.HASH)
     metrics.rollout.set_routes("", 1, {"": 1})
+    metrics.keys.observe({"": False}, {"": 0})
     with metrics.request("grpc", "classify"):
         pass
     return sorted(registry.collect(), key=lambda family: family.name)

@@ -22,9 +22,14 @@ _log = logging.getLogger("cnnsvc.grpc")
 
 
 class GrpcDoor:
-    def __init__(self, build: Callable[[], grpc.aio.Server]) -> None:
-        """`build` makes a server without a port, again whenever one was ended."""
+    def __init__(
+        self,
+        build: Callable[[], grpc.aio.Server],
+        credentials: Callable[[], grpc.ServerCredentials | None] = lambda: None,
+    ) -> None:
+        """`build` makes a server without a port, `credentials` what it encrypts with, again whenever one was ended."""
         self._build = build
+        self._credentials = credentials
         self._server = build()
         self._address = ("", 0)
         self._keeping: asyncio.Task[None] | None = None
@@ -32,7 +37,7 @@ class GrpcDoor:
 
     def bind(self, host: str, port: int) -> int:
         """The port that it will listen on. Raises SettingError where it cannot."""
-        self._address = host, bind_grpc(self._server, host, port)
+        self._address = host, bind_grpc(self._server, host, port, self._credentials())
         return self._address[1]
 
     async def start(self) -> None:
@@ -58,7 +63,7 @@ class GrpcDoor:
         while not self._is_stopping:
             self._server = self._build()
             try:
-                bind_grpc(self._server, *self._address)
+                bind_grpc(self._server, *self._address, self._credentials())
             except SettingError:
                 await self._server.stop(None)
                 await asyncio.sleep(_PAUSE_SECONDS)

@@ -1,5 +1,6 @@
 """The gRPC door: native service, standard health and reflection on one port."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import grpc
@@ -11,6 +12,12 @@ from cnnsvc.errors import SettingError
 from service.frontends.native_grpc import NativeClassifier
 from service.health import CLASSIFIER_SERVICE
 
+DEFAULT_CONNECTION_LIMIT: Final = 4096
+_MAX_CALLS_PER_CONNECTION: Final = 1024
+"""More than are admitted by default; a client queues the others itself."""
+_MAX_IDLE_MS: Final = 15 * 60_000
+"""Without a call; clients connect again by themselves."""
+_HANDSHAKE_MS: Final = 10_000
 _UNARY_METHODS: Final = ("Classify", "ListModels", "GetModel")
 _STREAM_METHODS: Final = ("ClassifyStream",)
 
@@ -21,9 +28,12 @@ def build_grpc_server(
     *,
     body_limit_bytes: int,
     is_port_shared: bool = False,
+    connection_limit: int = DEFAULT_CONNECTION_LIMIT,
+    interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
 ) -> grpc.aio.Server:
     """A server without a port yet. Unless shared, a port in use is an error, so that nobody shares it by accident."""
     server = grpc.aio.server(
+        interceptors=list(interceptors),
         options=[
             ("grpc.max_receive_message_length", body_limit_bytes),
             ("grpc.max_send_message_length", body_limit_bytes),
@@ -33,7 +43,11 @@ def build_grpc_server(
             ("grpc.keepalive_timeout_ms", 20_000),
             # Clients may ask as much; by default gRPC ends the connection of one that asks twice in five minutes.
             ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-        ]
+            ("grpc.max_allowed_incoming_connections", connection_limit),
+            ("grpc.max_concurrent_streams", _MAX_CALLS_PER_CONNECTION),
+            ("grpc.max_connection_idle_ms", _MAX_IDLE_MS),
+            ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
+        ],
     )
     handlers = _method_handlers(classifier)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(CLASSIFIER_SERVICE, handlers),))
@@ -60,11 +74,11 @@ def _serialize(message: Message) -> bytes:
     return message.SerializeToString()
 
 
-def bind_grpc(server: grpc.aio.Server, host: str, port: int) -> int:
-    """The port that the server listens on. Raises SettingError where it cannot."""
+def bind_grpc(server: grpc.aio.Server, host: str, port: int, credentials: grpc.ServerCredentials | None = None) -> int:
+    """The port that the server listens on, with TLS where there are credentials. Raises SettingError."""
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
-        bound = server.add_insecure_port(address)
+        bound = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     except RuntimeError:
         bound = 0
     if not bound:

@@ -1,9 +1,6 @@
-"""The admin API: bodies to decisions, for callers who show the token."""
+"""The admin API: bodies to decisions. Who may take them is http_gate's matter."""
 
-import hashlib
-import hmac
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -12,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cnnsvc.errors import CallCancelledError, InvalidError, SettingError, UnauthenticatedError
+from cnnsvc.errors import CallCancelledError, InvalidError
 from service.admin import MAX_WEIGHT, Admin
 from service.admission import Admission
 from service.frontends.http_body import ClientGoneError, read_body
@@ -21,7 +18,6 @@ from service.frontends.http_parameters import read_integer, read_query_string
 from service.metrics import Metrics, ObservedRequest
 
 ADMIN_PATH: Final = "/api/v1/admin/models"
-MIN_TOKEN_CHARS: Final = 16
 _BODY_LIMIT_BYTES: Final = 64 * 1024
 _BODY_TIMEOUT_MS: Final = 10_000
 # Of its own: an operator must get through to a server that images have filled.
@@ -53,26 +49,9 @@ class RollbackTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
 
 
-def read_token(path: Path) -> str:
-    """The token in a file, blanks around it left out. Raises SettingError where it is none, or too short to be one."""
-    try:
-        token = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"--admin-token-file {path} cannot be read: {error}") from None
-    if len(token) < MIN_TOKEN_CHARS or not token.isprintable() or " " in token:
-        raise SettingError(
-            f"--admin-token-file {path} holds {len(token)} characters; expected one word of {MIN_TOKEN_CHARS} or more,"
-            " such as `openssl rand -hex 32` writes"
-        )
-    return token
-
-
 class AdminDoor:
-    """Every route asks for the token before it looks at anything else."""
-
-    def __init__(self, admin: Admin, token: str, metrics: Metrics) -> None:
+    def __init__(self, admin: Admin, metrics: Metrics) -> None:
         self._admin = admin
-        self._digest = _digest(token.encode("ascii"))
         self._metrics = metrics
 
     def routes(self) -> list[Route]:
@@ -99,19 +78,11 @@ class AdminDoor:
         async def endpoint(request: Request) -> Response:
             name, act = acts[request.method]
             with self._metrics.request("http", f"admin_{name}") as observed:
-                self._authenticate(request)
                 read_query_string(request.scope["query_string"], allowed=())
                 answer = await act(request, observed)
             return Response(msgspec.json.encode(answer), media_type="application/json")
 
         return endpoint
-
-    def _authenticate(self, request: Request) -> None:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        is_known = hmac.compare_digest(_digest(token.strip().encode("utf-8", "replace")), self._digest)
-        if scheme.lower() != "bearer" or not is_known:
-            given = "another token came" if token else "no token came"
-            raise UnauthenticatedError(f"{given}; expected `Authorization: Bearer` with the token of the server's file")
 
     async def _list(self, request: Request, observed: ObservedRequest) -> msgspec.Struct:
         return self._admin.list_models()
@@ -158,8 +129,3 @@ def _name(request: Request) -> str:
 
 def _version(request: Request) -> int:
     return read_integer("version", request.path_params["version"], 1, MAX_VERSION)
-
-
-def _digest(token: bytes) -> bytes:
-    """Of equal length whatever is compared."""
-    return hashlib.sha256(token).digest()

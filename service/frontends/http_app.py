@@ -1,6 +1,7 @@
 """The HTTP front-end: which route does what, and the short ones themselves."""
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import msgspec
 from starlette.requests import Request
@@ -8,10 +9,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
+from service.access import Access
 from service.frontends.http_admin import AdminDoor
 from service.frontends.http_boundary import Boundary
 from service.frontends.http_classify import CallLimits, ClassifyEndpoint
 from service.frontends.http_docs import docs_routes
+from service.frontends.http_gate import METRICS_PATH, Gate
 from service.frontends.http_messages import MAX_VERSION, ModelList, Readiness, model_list, model_message
 from service.frontends.http_parameters import read_integer, read_query_string
 from service.frontends.openapi import openapi_document
@@ -30,15 +33,39 @@ def build_http_app(
     body_limit_bytes: int,
     max_images_per_call: int,
     request_timeout_ms: int,
+    access: Access | None = None,
     admin: AdminDoor | None = None,
+    has_metrics: bool = True,
 ) -> ASGIApp:
-    """The ASGI app of every HTTP route; /v1/ and /v2/ are not among them, they belong to other dialects."""
+    """The ASGI app of every HTTP route; /v1/ and /v2/ are not among them, they belong to other dialects.
+
+    Without `access` everybody may do everything, which for the admin API is out of the question.
+    """
+    assert access or not admin
     limits = CallLimits(body_limit_bytes, max_images_per_call, request_timeout_ms)
-    return Boundary(Router(http_routes(predictor, registry, metrics, limits, admin), redirect_slashes=False))
+    routes = http_routes(predictor, registry, metrics, limits, access, admin, has_metrics=has_metrics)
+    return _guarded(routes, access, metrics)
+
+
+def build_metrics_app(registry: Registry, metrics: Metrics, access: Access | None = None) -> ASGIApp:
+    """What those who watch the service ask, for a door of its own."""
+    return _guarded(_watch_routes(registry, metrics), access, metrics)
+
+
+def _guarded(routes: list[Route], access: Access | None, metrics: Metrics) -> ASGIApp:
+    router = Router(routes, redirect_slashes=False)
+    return Boundary(Gate(router, access, metrics) if access else router)
 
 
 def http_routes(
-    predictor: Predictor, registry: Registry, metrics: Metrics, limits: CallLimits, admin: AdminDoor | None = None
+    predictor: Predictor,
+    registry: Registry,
+    metrics: Metrics,
+    limits: CallLimits,
+    access: Access | None = None,
+    admin: AdminDoor | None = None,
+    *,
+    has_metrics: bool = True,
 ) -> list[Route]:
     """Those with include_in_schema are described in the OpenAPI document, one to one."""
     get_model = _measured(metrics, "get_model", _get_model(registry))
@@ -47,12 +74,22 @@ def http_routes(
         Route("/api/v1/models", _measured(metrics, "list_models", _list_models(registry)), methods=["GET"]),
         Route("/api/v1/models/{name}", get_model, methods=["GET"]),
         Route("/api/v1/models/{name}/{version}", get_model, methods=["GET"]),
-        Route("/livez", _live, methods=["GET"]),
-        Route("/readyz", _ready(registry), methods=["GET"]),
-        Route("/metrics", _scrape(metrics), methods=["GET"]),
-        Route("/openapi.json", _openapi(limits, has_admin=admin is not None), methods=["GET"]),
+        *(route for route in _watch_routes(registry, metrics) if has_metrics or route.path != METRICS_PATH),
+        Route(
+            "/openapi.json",
+            _openapi(openapi_document(limits, access, has_admin=admin is not None, has_metrics=has_metrics)),
+            methods=["GET"],
+        ),
         *(admin.routes() if admin else ()),
         *docs_routes(),
+    ]
+
+
+def _watch_routes(registry: Registry, metrics: Metrics) -> list[Route]:
+    return [
+        Route("/livez", _live, methods=["GET"]),
+        Route("/readyz", _ready(registry), methods=["GET"]),
+        Route(METRICS_PATH, _scrape(metrics), methods=["GET"]),
     ]
 
 
@@ -105,11 +142,11 @@ def _scrape(metrics: Metrics) -> Endpoint:
     return endpoint
 
 
-def _openapi(limits: CallLimits, *, has_admin: bool) -> Endpoint:
-    document = msgspec.json.encode(openapi_document(limits, has_admin=has_admin))
+def _openapi(document: dict[str, Any]) -> Endpoint:
+    encoded = msgspec.json.encode(document)
 
     async def endpoint(request: Request) -> Response:
-        return Response(document, media_type="application/json")
+        return Response(encoded, media_type="application/json")
 
     return endpoint
 

@@ -1,4 +1,5 @@
-"""The outermost room of the HTTP front-end: each response gets a request id, each error becomes a problem document."""
+"""The outermost room of the HTTP front-end: each response gets a request id and the headers that
+keep browsers from misreading it, each error becomes a problem document."""
 
 import asyncio
 from typing import Final
@@ -10,6 +11,13 @@ from service.frontends.problem import describe, send_problem
 from service.logs import REQUEST_ID_HEADER, bind_request_id
 
 _HEADER: Final = REQUEST_ID_HEADER.encode("ascii")
+_ALWAYS: Final = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
+_ENCRYPTED: Final = [*_ALWAYS, (b"strict-transport-security", b"max-age=31536000")]
+# Answers are for the caller and nobody's cache, and nothing in them is for a browser to run or to frame.
+_UNLESS_GIVEN: Final = [
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+]
 
 
 class Boundary:
@@ -25,14 +33,16 @@ class Boundary:
             await self._app(scope, receive, send)
             return
         request_id = bind_request_id(_given_id(scope))
-        header = (_HEADER, request_id.encode("ascii"))
+        own = [(_HEADER, request_id.encode("ascii")), *(_ENCRYPTED if scope.get("scheme") == "https" else _ALWAYS)]
         is_started = False
 
         async def send_with_id(message: Message) -> None:
             nonlocal is_started
             if message["type"] == "http.response.start":
                 is_started = True
-                message["headers"] = [*message.get("headers", ()), header]
+                headers = [*message.get("headers", ()), *own]
+                given = {name for name, _ in headers}
+                message["headers"] = headers + [each for each in _UNLESS_GIVEN if each[0] not in given]
             await send(message)
 
         try:

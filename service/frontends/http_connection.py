@@ -16,7 +16,7 @@ from uvicorn.server import ServerState
 
 from cnnsvc.errors import Kind
 from service.frontends.problem import problem_response
-from service.frontends.status import HttpStatus
+from service.frontends.status import HttpStatus, http_status
 from service.logs import bind_request_id
 
 HEAD_LIMIT_BYTES: Final = 64 * 1024
@@ -34,6 +34,7 @@ class ConnectionLimits:
     """From the connection, or from the first byte of a later request, to the end of the request's head."""
     keep_alive_ms: int
     """From an answer to the first byte of the next request."""
+    max_connections: int = 4096
 
 
 class Connections(ServerState):
@@ -65,6 +66,10 @@ class HttpConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
         self._start_head_timer()
+        limit = self.server_state.limits.max_connections
+        if len(self.server_state.connections) > limit:
+            detail = f"{limit} connections are open already, as many as are allowed; try again later"
+            self._refuse(http_status(Kind.OVERLOADED), Kind.OVERLOADED, detail)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_head_timer()
@@ -164,7 +169,8 @@ class HttpConnection(HttpToolsProtocol):
         self.transport.write(problem_response(found, kind, detail, bind_request_id()))
         # Closing under a client that still writes would lose the answer.
         self._is_refused = True
-        self.transport.write_eof()
+        if self.transport.can_write_eof():  # encrypted ones cannot
+            self.transport.write_eof()
         self._head_timer = self.loop.call_later(_DISCARD_SECONDS, self.transport.close)
 
     def _is_answering(self) -> bool:

@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 import time
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -20,18 +21,40 @@ LINGER_SECONDS: Final = 0.5
 """How long a door goes on answering once it takes no new connection, so that those in use end by an answer."""
 _POLL_SECONDS: Final = 0.02
 _FLUSH_SECONDS: Final = 1.0
+_TLS_END_SECONDS: Final = 1.0
+_UNREAD_MS: Final = 30_000
+"""How long a client may leave what is sent to it unread; then the kernel ends the connection."""
 
 
 class HttpServer(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, limits: ConnectionLimits) -> None:
+    def __init__(self, config: uvicorn.Config, limits: ConnectionLimits, tls: ssl.SSLContext | None = None) -> None:
+        """`tls` is what it encrypts with; None speaks plainly."""
         super().__init__(config)
         self.server_state: Connections = Connections(limits)
+        self._tls = tls
         self._deadline = 0.0
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """They are left to the process, which has another door to close too."""
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """In place of uvicorn's, which gives a handshake a minute and the end of encryption half of one."""
+        loop = asyncio.get_running_loop()
+        encryption: dict[str, Any] = {}
+        if self._tls:
+            handshake_seconds = self.server_state.limits.head_timeout_ms / 1000
+            encryption = {"ssl": self._tls, "ssl_handshake_timeout": handshake_seconds}
+            encryption["ssl_shutdown_timeout"] = _TLS_END_SECONDS
+        self.servers = [
+            await loop.create_server(self._connection, sock=sock, backlog=_BACKLOG, **encryption)
+            for sock in sockets or []
+        ]
+        self.started = True
+
+    def _connection(self) -> HttpConnection:
+        return HttpConnection(self.config, self.server_state, app_state={})
 
     def begin_stop(self) -> None:
         """From now on each answer is the last one of its connection, and says so."""
@@ -76,7 +99,7 @@ class HttpServer(uvicorn.Server):
         return max(0.0, self._deadline - time.monotonic())
 
 
-def build_http_server(app: ASGIApp, limits: ConnectionLimits) -> HttpServer:
+def build_http_server(app: ASGIApp, limits: ConnectionLimits, tls: ssl.SSLContext | None = None) -> HttpServer:
     """A server for `serve(sockets=…)`."""
     config = uvicorn.Config(
         app,
@@ -88,9 +111,11 @@ def build_http_server(app: ASGIApp, limits: ConnectionLimits) -> HttpServer:
         log_config=None,
         server_header=False,
     )
-    return HttpServer(config, limits)
+    return HttpServer(config, limits, tls)
 
 
 def bind_http(host: str, port: int, *, is_shared: bool) -> socket.socket:
     """A listening socket. Unless shared, a second process on the port is an error. Raises SettingError."""
-    return bind("HTTP", host, port, is_shared=is_shared, listens_with=_BACKLOG)
+    listener = bind("HTTP", host, port, is_shared=is_shared, listens_with=_BACKLOG)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MS)  # its connections inherit it
+    return listener

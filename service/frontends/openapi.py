@@ -8,10 +8,13 @@ from typing import Any, Final
 import msgspec
 
 from cnnsvc.errors import Kind
+from service.access import Access
 from service.frontends.http_classify import CallLimits
+from service.frontends.http_gate import METRICS_PATH
 from service.frontends.http_messages import MAX_VERSION, ClassifyRequest, ClassifyResponse, Model, ModelList, Readiness
 from service.frontends.http_parameters import TIMEOUT_HEADER
-from service.frontends.openapi_admin import ADMIN_STRUCTS, SECURITY_SCHEMES, admin_parameters, admin_paths
+from service.frontends.openapi_admin import ADMIN_STRUCTS, admin_parameters, admin_paths
+from service.frontends.openapi_security import add_security
 from service.frontends.problem import PROBLEM_TYPE, Problem
 from service.frontends.status import HTTP_STATUS
 
@@ -25,9 +28,11 @@ _CLASSIFY_KINDS: Final = (
 _BINARY: Final = {"type": "string", "format": "binary"}
 
 
-def openapi_document(limits: CallLimits, *, has_admin: bool = False) -> Json:
-    """With the admin API only where it is enabled."""
-    document = {
+def openapi_document(
+    limits: CallLimits, access: Access | None = None, *, has_admin: bool = False, has_metrics: bool = True
+) -> Json:
+    """Of what is there: the admin API and /metrics may be elsewhere or nowhere, and tokens may not be asked for."""
+    document: Json = {
         "openapi": "3.0.3",
         "info": {
             "title": "cnnsvc",
@@ -54,6 +59,10 @@ def openapi_document(limits: CallLimits, *, has_admin: bool = False) -> Json:
     }
     if has_admin:
         _add_admin(document)
+    if not has_metrics:
+        del document["paths"][METRICS_PATH]
+    if access:
+        add_security(document, access)
     return document
 
 
@@ -63,7 +72,6 @@ def _add_admin(document: Json) -> None:
     components = document["components"]
     components["schemas"] |= _schemas(ADMIN_STRUCTS)
     components["parameters"] |= admin_parameters()
-    components["securitySchemes"] = SECURITY_SCHEMES
 
 
 def _classify_operation(limits: CallLimits) -> Json:

@@ -10,10 +10,7 @@ from service.frontends.status import HTTP_STATUS
 Json = dict[str, Any]
 
 ADMIN_STRUCTS: Final = (ModelStatus, ModelStatusList, LabelTarget, SplitWeights, RollbackTarget)
-SECURITY_SCHEMES: Final[Json] = {
-    "token": {"type": "http", "scheme": "bearer", "description": "The word in the server's --admin-token-file."}
-}
-_ALWAYS: Final = (Kind.INVALID, Kind.UNAUTHENTICATED, Kind.INTERNAL)
+_ALWAYS: Final = (Kind.INVALID, Kind.INTERNAL)
 _MODEL: Final = (*_ALWAYS, Kind.NOT_FOUND)
 _CHANGE: Final = (*_MODEL, Kind.CONFLICT)
 _WITH_BODY: Final = (Kind.TOO_LARGE, Kind.LATE)
@@ -74,7 +71,6 @@ def _operation(
         "operationId": operation_id,
         "tags": ["administration"],
         "summary": summary,
-        "security": [{"token": []}],
         "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in names],
         "responses": {
             "200": {

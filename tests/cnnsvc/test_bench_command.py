@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from cnnsvc.bench_command import bench, read_concurrencies
+from cnnsvc.bench_command import app, read_concurrencies
 from cnnsvc.errors import InvalidError
 
 
@@ -21,15 +22,25 @@ def test_what_is_no_concurrency(words: str) -> None:
         read_concurrencies(words)
 
 
-def test_wrong_calls_are_refused_before_any_load(tmp_path: Path) -> None:
-    """Flags that contradict each other or lead nowhere, and images that are not there."""
-    image = tmp_path / "a.jpg"
-    image.write_bytes(b"image")
-    with pytest.raises(InvalidError, match="and not both"):
-        bench(str(image), size="10x10")
-    with pytest.raises(InvalidError, match="there is no folder"):
-        bench(svg=tmp_path / "nowhere" / "a.svg")
-    with pytest.raises(InvalidError, match=r"rose\.jpg is not there"):
-        bench("http://127.0.0.1:1", [tmp_path / "rose.jpg"])
-    with pytest.raises(InvalidError, match="--stream needs gRPC"):
-        bench(stream=True)
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["a.jpg", "--size", "10x10"], "and not both"),
+        (["--svg", "nowhere/a.svg"], "there is no folder"),
+        (["http://127.0.0.1:1", "rose.jpg"], "rose.jpg is not there"),
+        (["--stream"], "--stream needs gRPC"),
+        (["--tls"], "is not encrypted; expected https:// or grpcs://"),
+        (["--token-file", "none"], "the token file none cannot be read"),
+        (["https://127.0.0.1:1", "--server-ca", "none"], "none cannot be used for TLS"),
+        (["--client-key", "none"], "expected --client-certificate and --client-key"),
+    ],
+)
+def test_wrong_calls_are_refused_before_any_load(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flags that contradict each other or lead nowhere, and files that are not there."""
+    monkeypatch.chdir(tmp_path)
+    Path("a.jpg").write_bytes(b"image")
+    error = CliRunner().invoke(app, words).exception
+    assert isinstance(error, InvalidError)
+    assert said in str(error)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_ADDRESSES = re.compile(r"gRPC listens on (\S+), HTTP on (\S+)")
+_ADDRESSES = re.compile(r"gRPC listens on (\S+), HTTP on ([^\s,]+)(?:, metrics on (\S+))?")
 CNNSVC = Path(sys.executable).with_name("cnnsvc")
 
 
@@ -19,6 +19,8 @@ class Server:
     process: subprocess.Popen[str]
     grpc_address: str = ""
     http_url: str = ""
+    metrics_url: str = ""
+    """"" where the metrics have no door of their own."""
     log: list[str] = field(default_factory=list)
 
 
@@ -36,7 +38,7 @@ def serving(
             server.log.append(line)
             message = _message(line)
             if found := _ADDRESSES.search(message):
-                server.grpc_address, server.http_url = found[1], found[2]
+                server.grpc_address, server.http_url, server.metrics_url = found.groups(default="")
             if message.endswith(until):
                 break
         else:

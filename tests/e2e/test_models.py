@@ -14,20 +14,20 @@ import pytest
 
 from cnnsvc.client import Client
 from cnnsvc.errors import CnnsvcError
+from service.access import Scope
 from tests.bundles import write_bundle
 from tests.e2e.server import CNNSVC, Server, serving
 from tests.encoded import encode
 from tests.service.serving import falsify_golden_answers
+from tests.tokens import write_tokens
 
 pytestmark = pytest.mark.slow
-
-TOKEN = "b2f1c0d4a6e8907f5d3c"  # of this test alone
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """With a token, and a first version of flowers in models."""
-    (tmp_path / "token").write_text(TOKEN)
+    write_tokens(tmp_path, Scope.ADMIN)
     write_bundle(tmp_path / "models")
     return tmp_path
 
@@ -35,14 +35,18 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture(params=[1, 2])
 def server(folder: Path, request: pytest.FixtureRequest) -> Iterator[Server]:
     """One process, or two workers."""
-    arguments = ["--models-dir", folder / "models", "--admin-token-file", folder / "token", "--engine", "openvino"]
+    arguments = ["--models-dir", folder / "models", *_tokens(folder), "--engine", "openvino"]
     until = " ready" if request.param == 1 else "all 2 workers serve"
     with serving(*arguments, "--workers", request.param, until=until) as server:
         yield server
 
 
+def _tokens(folder: Path) -> tuple[object, ...]:
+    return "--tokens-file", folder / "tokens.toml", "--public-scopes", "classify,metrics"
+
+
 def _models(folder: Path, server: Server, *words: object) -> subprocess.CompletedProcess[str]:
-    command = [CNNSVC, "models", *words, "--url", server.http_url, "--token-file", folder / "token"]
+    command = [CNNSVC, "models", *words, "--url", server.http_url, "--token-file", folder / "tester.token"]
     return subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
 
 
@@ -102,7 +106,7 @@ def _tries(server: Server, label: str) -> set[int]:
 def test_decisions_hold_after_a_restart(folder: Path) -> None:
     """In a state folder label and withdrawal are kept; another service cannot have the folder meanwhile."""
     write_bundle(folder / "models", seed=1)
-    arguments = ["--models-dir", folder / "models", "--admin-token-file", folder / "token", "--engine", "openvino"]
+    arguments = ["--models-dir", folder / "models", *_tokens(folder), "--engine", "openvino"]
     arguments += ["--state-dir", folder / "state"]
     with serving(*arguments) as server:
         assert _models(folder, server, "rollback", "flowers").returncode == 0
@@ -122,7 +126,7 @@ def test_decisions_hold_after_a_restart(folder: Path) -> None:
 def test_what_cannot_be_done(folder: Path, tmp_path: Path) -> None:
     """Errors are one line that says what came and what is allowed, with a status of failure."""
     arguments = ["--models-dir", folder / "models", "--engine", "openvino"]
-    with serving(*arguments, "--admin-token-file", folder / "token") as server:
+    with serving(*arguments, *_tokens(folder)) as server:
         failed = _models(folder, server, "unload", "flowers", 1)
         assert (failed.returncode, failed.stderr.count("\n")) == (1, 1)
         assert "version 1 is the last of model flowers that serves" in failed.stderr
@@ -131,7 +135,7 @@ def test_what_cannot_be_done(folder: Path, tmp_path: Path) -> None:
         (tmp_path / "other").write_text("0" * 20)
         command = [CNNSVC, "models", "list", "--url", server.http_url, "--token-file", tmp_path / "other"]
         failed = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
-        assert (failed.returncode, "another token came" in failed.stderr) == (1, True)
+        assert (failed.returncode, "an unknown token came" in failed.stderr) == (1, True)
     with serving(*arguments) as server:
         failed = _models(folder, server, "list")
         assert (failed.returncode, "has no admin API" in failed.stderr) == (1, True)

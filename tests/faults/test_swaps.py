@@ -12,7 +12,7 @@ def test_a_few_swaps() -> None:
 
     A machine that also runs other tests says nothing about percentiles: `python -m bench.faults.swaps` does.
     """
-    found = run(None, num_swaps=4, interval_seconds=4, load=0.3)
+    found = run(None, num_swaps=4, interval_seconds=4, load=0.3, capacity_seconds=10)
     assert problems(found, Bounds(p99_ratio=1000, memory_ratio=1.3)) == []
     assert len(found.swaps) == 4
     assert max(each.milliseconds for each in found.load.asked) < 5_000

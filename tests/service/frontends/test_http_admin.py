@@ -11,8 +11,8 @@ import pytest_asyncio
 from openapi_spec_validator import OpenAPIV30SpecValidator
 from prometheus_client import CollectorRegistry
 
-from cnnsvc.errors import SettingError
-from service.frontends.http_admin import ADMIN_PATH, AdminDoor, read_token
+from service.access import Access, Scope, Token, hash_of
+from service.frontends.http_admin import ADMIN_PATH, AdminDoor
 from service.frontends.http_app import build_http_app, http_routes
 from service.frontends.http_classify import CallLimits
 from service.frontends.openapi import openapi_document
@@ -23,6 +23,8 @@ from tests.service.frontends.test_openapi import check_against
 from tests.service.serving import Serving, build, started
 
 TOKEN = "0123456789abcdef"
+TOKENS = [Token("operator", [Scope.ADMIN], hash_of(TOKEN))]
+ACCESS = Access(lambda: TOKENS)
 LIMITS = CallLimits(body_limit_bytes=1 << 20, max_images_per_call=8, request_timeout_ms=1000)
 CALLS = [
     ("GET", ""),
@@ -48,7 +50,7 @@ class Door:
         )
         assert response.status_code == status, response.text
         pattern = next(known for known in _paths() if _fits(known, ADMIN_PATH + path))
-        check_against(openapi_document(LIMITS, has_admin=True), pattern, method.lower(), response)
+        check_against(openapi_document(LIMITS, ACCESS, has_admin=True), pattern, method.lower(), response)
         return response.json()
 
 
@@ -65,7 +67,8 @@ async def door(tmp_path: Path) -> AsyncIterator[Door]:
         body_limit_bytes=LIMITS.body_limit_bytes,
         max_images_per_call=LIMITS.max_images_per_call,
         request_timeout_ms=LIMITS.request_timeout_ms,
-        admin=AdminDoor(serving.admin, TOKEN, metrics),
+        access=ACCESS,
+        admin=AdminDoor(serving.admin, metrics),
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://cnnsvc") as client:
         yield Door(serving, client)
@@ -73,7 +76,7 @@ async def door(tmp_path: Path) -> AsyncIterator[Door]:
 
 
 def _paths() -> list[str]:
-    return list(openapi_document(LIMITS, has_admin=True)["paths"])
+    return list(openapi_document(LIMITS, ACCESS, has_admin=True)["paths"])
 
 
 def _fits(pattern: str, path: str) -> bool:
@@ -99,14 +102,14 @@ async def test_nobody_without_the_token(door: Door, method: str, path: str, auth
 
 
 async def test_the_routes_are_described(tmp_path: Path) -> None:
-    """Each route with its methods is in the document, which is valid; without the token file neither is there."""
-    document = openapi_document(LIMITS, has_admin=True)
+    """Each route with its methods is in the document, which is valid; without tokens neither is there."""
+    document = openapi_document(LIMITS, ACCESS, has_admin=True)
     OpenAPIV30SpecValidator(document).validate()
     metrics = Metrics(CollectorRegistry(), version="test")
-    admin = AdminDoor(build(tmp_path).admin, TOKEN, metrics)
+    admin = AdminDoor(build(tmp_path).admin, metrics)
     built = {
         (route.path, method)
-        for route in http_routes(FakePredictor(), FakeRegistry(), metrics, LIMITS, admin)
+        for route in http_routes(FakePredictor(), FakeRegistry(), metrics, LIMITS, ACCESS, admin)
         if route.path.startswith(ADMIN_PATH)
         for method in (route.methods or set()) - {"HEAD"}
     }
@@ -168,18 +171,3 @@ async def test_what_is_refused(door: Door, method: str, path: str, body: Any, st
 async def test_a_body_of_any_size(door: Door) -> None:
     """Too large a body is refused as that."""
     await door.call("PUT", "/flowers/labels/stable", 413, {"version": 1, "x": "x" * 70_000})
-
-
-@pytest.mark.parametrize("content", ["", "short", "0123456789 abcdef", "é" * 20])
-def test_a_file_that_holds_no_token(tmp_path: Path, content: str) -> None:
-    """The service does not start with a token that is none, and does not repeat it."""
-    (tmp_path / "token").write_text(content)
-    with pytest.raises(SettingError, match="--admin-token-file") as refused:
-        read_token(tmp_path / "token")
-    assert not content or content not in str(refused.value)
-
-
-def test_blanks_around_the_token_do_not_count(tmp_path: Path) -> None:
-    """Files end with a line feed."""
-    (tmp_path / "token").write_text(f"{TOKEN}\n")
-    assert read_token(tmp_path / "token") == TOKEN

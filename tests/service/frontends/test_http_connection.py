@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import json
 import logging
+import socket
 import time
 from collections.abc import AsyncIterator
 
@@ -13,6 +14,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from service.frontends.http_connection import HEAD_LIMIT_BYTES, ConnectionLimits
+from service.frontends.http_server import bind_http
 from tests.fakes import FakePredictor
 from tests.service.frontends.http_door import BODY_LIMIT_BYTES, listening, open_door, until
 
@@ -257,3 +259,31 @@ async def test_half_a_second_head_does_not_harm_the_first_answer() -> None:
         writer.write(LIVE + b"GET /li")
         assert await read_response(reader) == (200, b"ok")
         assert await asyncio.wait_for(reader.read(), 5) == b""
+
+
+async def test_more_connections_than_allowed() -> None:
+    """One more is told so and closed; where one of the others goes, there is room again."""
+    limits = dataclasses.replace(STRICT, keep_alive_ms=60_000, max_connections=2)
+    async with listening(open_door(), limits) as port, connected(port) as (reader, writer):
+        writer.write(LIVE)
+        assert (await read_response(reader))[0] == 200
+        async with connected(port) as (other, other_writer):
+            other_writer.write(LIVE)
+            assert (await read_response(other))[0] == 200
+            async with connected(port) as (refused, refused_writer):
+                status, body = await read_response(refused)
+                assert (status, b"2 connections are open already" in body) == (429, True)
+                refused_writer.write(LIVE)
+                assert await asyncio.wait_for(refused.read(), 5) == b""
+        await asyncio.sleep(0.1)
+        async with connected(port) as (another, another_writer):
+            another_writer.write(LIVE)
+            assert (await read_response(another))[0] == 200
+
+
+async def test_an_answer_that_nobody_reads_does_not_stay() -> None:
+    """The kernel ends a connection whose client takes nothing for half a minute; connections inherit that."""
+    with bind_http("127.0.0.1", 0, is_shared=False) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000

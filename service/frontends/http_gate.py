@@ -1,0 +1,51 @@
+"""Lets an HTTP request through where its token opens the path; what is not named here is not open."""
+
+from typing import Final
+
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as RequestScope
+
+from service.access import Access, Scope
+from service.metrics import Metrics
+
+METRICS_PATH: Final = "/metrics"
+OPEN_PATHS: Final = frozenset({"/", "/docs", "/livez", "/readyz", "/openapi.json"})
+"""Orchestrators and load balancers have no token, and the description of the API is no secret."""
+_OPEN_FOLDER: Final = "/docs/"
+_ADMIN_FOLDER: Final = "/api/v1/admin"
+
+
+def scope_of(path: str) -> Scope | None:
+    """What opens a path, those of no route included; None is open to all."""
+    if path in OPEN_PATHS or path.startswith(_OPEN_FOLDER):
+        return None
+    if path == METRICS_PATH:
+        return Scope.METRICS
+    if path.startswith(_ADMIN_FOLDER):
+        return Scope.ADMIN
+    return Scope.CLASSIFY
+
+
+class Gate:
+    """Wraps an ASGI app; a refusal is raised before anything of the body is read."""
+
+    def __init__(self, app: ASGIApp, access: Access, metrics: Metrics) -> None:
+        self._app = app
+        self._access = access
+        self._metrics = metrics
+
+    async def __call__(self, scope: RequestScope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        needed = scope_of(scope["path"])
+        if needed is not None and not self._access.is_public(needed):
+            self._check(scope, needed)
+        await self._app(scope, receive, send)
+
+    def _check(self, scope: RequestScope, needed: Scope) -> None:
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        try:
+            self._access.check(given[0].decode("latin-1") if len(given) == 1 else "", needed)
+        except Exception:
+            with self._metrics.request("http", "authorize"):
+                raise
