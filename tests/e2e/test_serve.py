@@ -168,10 +168,11 @@ def _wait_for(sample: str, server: Server) -> None:
 
 
 def test_a_bundle_by_path(models_dir: Path) -> None:
-    """--bundle serves one version folder."""
+    """--bundle serves one version folder, and no folder of models is complained of."""
     with serving("--bundle", models_dir / "flowers" / "1") as server:
         models = httpx.get(f"{server.http_url}/api/v1/models").json()["models"]
         assert [(model["name"], model["version"]) for model in models] == [("flowers", 1)]
+        assert "cnnsvc_models_folder_readable 1.0" in httpx.get(f"{server.http_url}/metrics").text
 
 
 def test_a_bundle_that_is_refused_ends_the_start(tmp_path: Path) -> None:
