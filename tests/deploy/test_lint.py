@@ -14,12 +14,12 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from ruamel.yaml import YAML
 
 from deploy.dockerfile import read_stages
+from tests.deploy.dashboard import DASHBOARD, sections
 from tests.deploy.programs import require
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 COMPOSE = DEPLOY / "compose.yaml"
-DASHBOARD = DEPLOY / "grafana" / "dashboards" / "cnnsvc.json"
 
 
 @pytest.mark.parametrize(
@@ -38,11 +38,12 @@ def test_the_linter_is_content(program: str, arguments: list[str | Path]) -> Non
 
 
 def test_promtool_accepts_the_configuration() -> None:
-    """promtool finds nothing wrong in prometheus.yml."""
+    """promtool finds nothing wrong in prometheus.yml, and rules where it says that they are."""
     promtool = require("promtool", "prometheus")
     words = [promtool, "check", "config", "--lint=all", "--lint-fatal", str(DEPLOY / "prometheus" / "prometheus.yml")]
     checked = subprocess.run(words, capture_output=True, text=True, timeout=60)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert re.findall(r"(\d+) rule files found", checked.stdout) == ["2"]
 
 
 def test_haproxy_accepts_the_configuration() -> None:
@@ -62,13 +63,14 @@ def test_grafana_knows_every_field_of_the_dashboard() -> None:
 
 
 def test_the_panels_of_the_dashboard_do_not_overlap() -> None:
-    """Each panel has its own number and its own place in the 24 columns."""
-    panels = json.loads(DASHBOARD.read_text())["panels"]
-    assert len({panel["id"] for panel in panels}) == len(panels)
-    places = [panel["gridPos"] for panel in panels]
-    cells = [(x, y) for p in places for x in range(p["x"], p["x"] + p["w"]) for y in range(p["y"], p["y"] + p["h"])]
-    assert len(set(cells)) == len(cells)
-    assert max(x for x, _ in cells) < 24
+    """Each panel has its own number and, among those shown with it, its own place in the 24 columns."""
+    numbers = [panel["id"] for section in sections() for panel in section]
+    assert len(set(numbers)) == len(numbers)
+    for section in sections():
+        places = [panel["gridPos"] for panel in section]
+        cells = [(x, y) for p in places for x in range(p["x"], p["x"] + p["w"]) for y in range(p["y"], p["y"] + p["h"])]
+        assert len(set(cells)) == len(cells)
+        assert max(x for x, _ in cells) < 24
 
 
 def test_compose_fits_the_image_and_the_files_beside_it() -> None:
