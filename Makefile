@@ -1,5 +1,5 @@
 # Each target sets up what it needs; none but image-rehearsal needs root, and none a running service.
-.PHONY: setup demo test check format proto docs lock wheel bench soak image-rehearsal
+.PHONY: setup demo test check format proto docs lock audit wheel bench soak image-rehearsal
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -37,6 +37,9 @@ docs: setup ## regenerates docs/reference/ from the sources
 
 lock: setup ## locks the newest versions that fit together
 	requirements/lock.sh
+
+audit: setup ## known vulnerabilities in the locked packages; skipped, saying so, where nobody can be asked
+	@requirements/audit.sh
 
 wheel: setup ## dist/cnnsvc-*.whl
 	$(BIN)/python -m build --no-isolation --wheel

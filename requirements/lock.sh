@@ -12,3 +12,4 @@ compile pyproject.toml --extra train --group dev --output-file requirements/dev.
 compile requirements/build.in --output-file requirements/build.txt
 compile requirements/proto.in --output-file requirements/proto.txt
 compile requirements/uv.in --output-file requirements/uv.txt
+compile requirements/audit.in --output-file requirements/audit.txt
