@@ -159,6 +159,17 @@ async def test_a_message_over_the_limit_is_refused(door: Door) -> None:
     assert await door.stub.Classify(pb.ClassifyRequest(images=[encode("PNG")]))
 
 
+async def test_a_small_message_that_unfolds_beyond_the_limit_is_refused(door: Door) -> None:
+    """What counts of a compressed one is its size when it is unfolded, and the next call is served."""
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await door.stub.Classify(
+            pb.ClassifyRequest(images=[bytes(100 * BODY_LIMIT_BYTES)]), compression=grpc.Compression.Gzip
+        )
+    assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "Decompressed" in str(refused.value.details())
+    assert await door.stub.Classify(pb.ClassifyRequest(images=[encode("PNG")]))
+
+
 async def test_an_expired_deadline_costs_nothing(door: Door) -> None:
     """A call whose deadline passes is DEADLINE_EXCEEDED and leaves nothing behind."""
     with pytest.raises(grpc.aio.AioRpcError) as late:
