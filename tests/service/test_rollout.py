@@ -174,6 +174,7 @@ async def test_a_new_version_takes_over_and_the_old_one_stands_by(tmp_path: Path
     assert serving.value("cnnsvc_queue_depth", model="flowers", version="2") == 0
 
 
+@pytest.mark.slow
 async def test_a_version_is_proven_in_a_process_of_its_own(tmp_path: Path) -> None:
     """While the service serves, a good version goes live and a wrong one is refused, both tried elsewhere first."""
     write_bundle(tmp_path)

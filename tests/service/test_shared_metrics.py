@@ -185,6 +185,7 @@ def test_no_metric_is_missing(folder: Path) -> None:
         one.observe_load("flowers", 0.1, is_loaded=True)
         one.rollout.set_refused("flowers", 2, Fault.HASH)
         one.rollout.set_routes("flowers", 1, {"stable": 1})
+        one.keys.observe({"tokens": False}, {"certificate": 1.0})
         with one.request("http", "classify"):
             pass
     expected, found = (

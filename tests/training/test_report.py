@@ -118,6 +118,7 @@ def test_the_table_of_classes() -> None:
     assert [cells[3, column] for column in range(1, 7)] == ["2", "3", "2", "0.667", "1.000", "0.800"]
 
 
+@pytest.mark.slow
 def test_many_classes(tmp_path: Path) -> None:
     """Hundreds of classes make pictures of a sensible size; the JSON has all of them."""
     num_classes = 300
