@@ -8,7 +8,7 @@ compile() {
 }
 compile pyproject.toml --output-file requirements/serve.txt
 compile pyproject.toml --extra train --output-file requirements/train.txt
-compile pyproject.toml --extra train --group dev --output-file requirements/dev.txt
+compile pyproject.toml --extra train --extra otel --group dev --output-file requirements/dev.txt
 compile requirements/build.in --output-file requirements/build.txt
 compile requirements/proto.in --output-file requirements/proto.txt
 compile requirements/uv.in --output-file requirements/uv.txt

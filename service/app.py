@@ -29,6 +29,7 @@ from service.keys import keep_fresh, open_keys
 from service.metrics import Metrics
 from service.models import Models
 from service.predictor import Predictor, PredictorLimits
+from service.recording import open_recording
 from service.registry import Registry
 from service.settings import ServeSettings
 from service.shared_metrics import SharedRegistry
@@ -45,6 +46,7 @@ _log = logging.getLogger("cnnsvc.serve")
 class Seat:
     """What one of several workers needs to know of the others."""
 
+    index: int
     registry: SharedRegistry
     supervisor: SupervisorChannel
     state_dir: Path
@@ -65,6 +67,7 @@ async def _serve(settings: ServeSettings, seat: Seat | None) -> None:
         version=importlib.metadata.version("cnnsvc"),
         drift_window_images=settings.drift_window_images,
     )
+    recording = metrics.recorder = open_recording(settings, seat.index if seat else None)
     registry = Registry(metrics)
     models = Models(registry, metrics, settings, _model_options(settings, num_cpus), seat.state_dir if seat else None)
     predictor = Predictor(registry, _limits(settings, num_cpus))
@@ -100,6 +103,8 @@ async def _serve(settings: ServeSettings, seat: Seat | None) -> None:
         await doors.close(settings.shutdown_grace_ms)
         await models.close()
         refreshing.cancel()
+        if recording:
+            await recording.close()
         if seat:
             publishing.cancel()
     _log.info("stopped")

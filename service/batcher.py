@@ -29,16 +29,31 @@ _log = logging.getLogger("cnnsvc.batcher")
 class Inference:
     scores_k: Scores
     """float32 (K,)"""
-    decode_seconds: float
-    queue_seconds: float
-    """All waiting."""
-    inference_seconds: float
+    queued_at: float
+    """This and those below in seconds of the batcher's clock, one after the other."""
+    taken_at: float
+    decoded_at: float
+    begun_at: float
+    ended_at: float
     channel_means: ChannelMeans
     """As `measure` found them."""
 
     @property
+    def decode_seconds(self) -> float:
+        return self.decoded_at - self.taken_at
+
+    @property
+    def queue_seconds(self) -> float:
+        """All waiting."""
+        return self.taken_at - self.queued_at + self.begun_at - self.decoded_at
+
+    @property
+    def inference_seconds(self) -> float:
+        return self.ended_at - self.begun_at
+
+    @property
     def total_seconds(self) -> float:
-        return self.decode_seconds + self.queue_seconds + self.inference_seconds
+        return self.ended_at - self.queued_at
 
 
 @dataclass(slots=True)
@@ -176,7 +191,7 @@ class Batcher:
             return error
         except Exception as error:  # whatever it is, it is this caller's answer
             return error
-        return _Decoded(waiting, image_hwc, began - waiting.queued_at, self._clock())
+        return _Decoded(waiting, image_hwc, began, self._clock())
 
     def _infer(self, decoded: list["_Decoded"]) -> list[_Outcome]:
         started = self._clock()
@@ -190,9 +205,11 @@ class Batcher:
                 one.waiting,
                 Inference(
                     scores_k,
-                    decode_seconds=one.decoded_at - one.waiting.queued_at - one.queue_seconds,
-                    queue_seconds=one.queue_seconds + started - one.decoded_at,
-                    inference_seconds=ended - started,
+                    queued_at=one.waiting.queued_at,
+                    taken_at=one.taken_at,
+                    decoded_at=one.decoded_at,
+                    begun_at=started,
+                    ended_at=ended,
                     channel_means=self._measure(one.image_hwc),
                 ),
             )
@@ -226,5 +243,5 @@ class Batcher:
 class _Decoded:
     waiting: _Waiting
     image_hwc: Pixels
-    queue_seconds: float
+    taken_at: float
     decoded_at: float

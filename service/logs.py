@@ -22,6 +22,7 @@ REQUEST_ID_HEADER: Final = "x-request-id"
 _log = logging.getLogger("cnnsvc.logs")
 _SAFE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _request_id: ContextVar[str] = ContextVar("request_id", default="")
+_trace: ContextVar[tuple[str, str]] = ContextVar("trace", default=("", ""))
 _CONTROLS: Final = {code: repr(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)}
 
 
@@ -38,6 +39,11 @@ def bind_request_id(given: str | None = None) -> str:
 def current_request_id() -> str:
     """The id of the call that the current task serves; "" outside of one."""
     return _request_id.get()
+
+
+def bind_trace(trace_id: str, span_id: str) -> None:
+    """Names the trace of the call that the current task serves, as hexadecimal digits, for all it logs from now on."""
+    _trace.set((trace_id, span_id))
 
 
 def configure(level: str, log_format: LogFormat, *, worker: int | None = None) -> None:
@@ -66,7 +72,7 @@ def formatter(log_format: LogFormat, *, worker: int | None = None) -> logging.Fo
 
 
 class RequestIdFilter(logging.Filter):
-    """Lets every record through and gives it the id of the call that the current task serves, and the worker's."""
+    """Lets every record through and gives it the ids of the call that the current task serves, and the worker's."""
 
     def __init__(self, worker: int | None = None) -> None:
         super().__init__()
@@ -74,6 +80,9 @@ class RequestIdFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = _request_id.get()
+        trace_id, span_id = _trace.get()
+        if trace_id:
+            record.trace_id, record.span_id = trace_id, span_id
         if self._worker is not None:
             record.worker = self._worker
         return True
@@ -106,8 +115,10 @@ class _Text(_Utc, logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging calls it by this name
         """One line whatever the caller's words in it are: nobody forges a second one. A traceback follows as it is."""
         line = super().formatMessage(record).translate(_CONTROLS) + self._suffix
-        request_id = getattr(record, "request_id", "")
-        return f"{line} request_id={request_id}" if request_id else line
+        for name in ("request_id", "trace_id"):
+            if value := getattr(record, name, ""):
+                line += f" {name}={value}"
+        return line
 
 
 class _Json(_Utc, JsonFormatter):

@@ -19,6 +19,7 @@ from cnnsvc.engines.choice import Trial
 from cnnsvc.errors import CnnsvcError, Kind
 from cnnsvc.manifest import Manifest
 from service.call_log import CallLog
+from service.call_record import CallRecord, Outcome, Recorder, Source
 from service.drift import DriftWindow
 from service.drift_gauges import DriftGauges
 from service.key_metrics import KeyMetrics
@@ -48,21 +49,29 @@ class ObservedRequest:
     code: str = "ok"
     detail: str = ""
     """The error's own words, for the log."""
+    caller: str = ""
+    """Name of the token that the caller showed."""
+    record: CallRecord | None = None
+    """None unless the call is traced or audited."""
 
 
 class _TimedCall:
     """One call while it is answered; a class, since a generator as a context takes three times as long."""
 
-    __slots__ = ("_method", "_metrics", "_observed", "_protocol", "_started")
+    __slots__ = ("_method", "_metrics", "_observed", "_protocol", "_source", "_started")
 
-    def __init__(self, metrics: "Metrics", protocol: str, method: str) -> None:
+    def __init__(self, metrics: "Metrics", protocol: str, method: str, source: Source | None) -> None:
         self._metrics = metrics
         self._protocol = protocol
         self._method = method
+        self._source = source
         self._observed = ObservedRequest()
 
     def __enter__(self) -> ObservedRequest:
         self._metrics.call_began(self._protocol)
+        recorder = self._metrics.recorder
+        if recorder is not None and self._source is not None:
+            self._observed.record = recorder.begin(self._protocol, self._method, self._source)
         self._started = time.perf_counter()
         return self._observed
 
@@ -71,6 +80,8 @@ class _TimedCall:
         if error is not None:
             self._observed.code, self._observed.detail = _outcome(error)
         self._metrics.call_ended(self._protocol, self._method, self._observed, seconds)
+        if self._observed.record is not None:
+            self._metrics.recording_ended(self._observed, seconds)
 
 
 class ModelMetrics:
@@ -89,6 +100,8 @@ class ModelMetrics:
 
 class Metrics:
     def __init__(self, registry: CollectorRegistry, *, version: str, drift_window_images: int = 1000) -> None:
+        self.recorder: Recorder | None = None
+        """Sees every call; None unless calls are traced or audited."""
         self._registry = registry
         self._call_log = CallLog()
         self._children: dict[tuple[Any, tuple[str, ...]], Any] = {}
@@ -104,12 +117,12 @@ class Metrics:
         build_info = self._gauge("cnnsvc_build_info", "This program; always 1.", "version", "python", across="livemax")
         build_info.labels(version, platform.python_version()).set(1)
 
-    def request(self, protocol: str, method: str) -> "_TimedCall":
+    def request(self, protocol: str, method: str, source: Source | None = None) -> "_TimedCall":
         """Times one call, counts it in flight and logs a failure, as a context that gives an ObservedRequest.
 
-        An error that passes through gives the code and is raised on.
+        An error that passes through gives the code and is raised on. Without a source it is not recorded.
         """
-        return _TimedCall(self, protocol, method)
+        return _TimedCall(self, protocol, method, source)
 
     def call_began(self, protocol: str) -> None:
         self._child(self._in_flight, protocol).inc()
@@ -122,6 +135,12 @@ class Metrics:
         if observed.code in REJECTION_REASONS:
             self._rejected.labels(code).inc()
         self._call_log.ended(protocol, method, observed.code, observed.detail, seconds)
+
+    def recording_ended(self, observed: ObservedRequest, seconds: float) -> None:
+        assert self.recorder is not None, "there is no record without"
+        assert observed.record is not None
+        self.recorder.end(observed.record, Outcome(str(observed.code), seconds, observed.caller))
+        observed.record = None  # it may hold images, and the caller's frame holds what is observed
 
     def _child(self, metric: Any, *labels: str) -> Any:
         """The metric with these labels, remembered: finding it takes longer than counting."""

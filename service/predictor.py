@@ -11,6 +11,7 @@ from cnnsvc.errors import CnnsvcError, InvalidError, Kind, LateError, Overloaded
 from cnnsvc.ranking import ScoredClasses, check_top_k, rank
 from service.admission import Admission
 from service.batcher import Batcher, Inference
+from service.call_record import CallRecord
 from service.pace import is_in_time
 from service.registry import Registry, ServedModel
 
@@ -33,6 +34,8 @@ class Query:
     """time.monotonic() seconds; None is the service's own limit."""
     label: str = ""
     """Instead of a version."""
+    record: CallRecord | None = None
+    """Of a call that is traced or audited: what becomes known of it is written there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,14 @@ class Predictor:
     async def classify(self, query: Query) -> Answer:
         """Raises CnnsvcError of kind invalid, too_large, not_found, not_ready, overloaded, late or internal."""
         started = time.monotonic()
+        record = query.record
+        if record is not None:
+            record.images = query.images
         served = self._registry.get(query.model, query.version, query.label)
-        top_k = check_top_k(query.top_k, len(served.manifest.class_names))
+        manifest = served.manifest
+        if record is not None:
+            record.model, record.version = manifest.name, manifest.version
+        top_k = check_top_k(query.top_k, len(manifest.class_names))
         deadline = self._deadline(query, started)
         num_images, num_bytes = len(query.images), sum(map(len, query.images))
         self._check_number(num_images)
@@ -83,7 +92,8 @@ class Predictor:
             self.admission.release(num_images, num_bytes)
         served.tally.num_answered += num_images
         results = [_observe(served, inference, top_k) for inference in inferences]
-        manifest = served.manifest
+        if record is not None:
+            record.stages, record.results = inferences, results
         return Answer(manifest.name, manifest.version, results, _slowest(inferences, time.monotonic() - started))
 
     async def classify_when_room(self, query: Query) -> Answer:
@@ -92,6 +102,8 @@ class Predictor:
         Only a few such calls are admitted at once, in the order of their coming: streams keep the engine busy without
         filling the queue that other calls need, and nobody waits behind more of their images than that.
         """
+        if query.record is not None:
+            query.record.images = query.images
         patience_seconds = None if query.deadline is None else query.deadline - time.monotonic()
         try:
             async with asyncio.timeout(patience_seconds) as patience, self._turns:

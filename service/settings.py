@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from cnnsvc.engines.base import EngineName
 from cnnsvc.options import setting
@@ -184,6 +185,21 @@ class ServeSettings:
     ] = 1000
     log_level: Annotated[LogLevel, setting("Least severe log line shown.")] = "info"
     log_format: Annotated[LogFormat, setting("Log lines for people (text), or one JSON object a line (json).")] = "text"
+    otlp_endpoint: Annotated[
+        str | None,
+        setting(
+            "Base URL of a collector of traces that takes OTLP over HTTP, such as http://127.0.0.1:4318; default is no"
+            " traces."
+        ),
+    ] = None
+    trace_sample_percent: Annotated[
+        float,
+        setting(
+            "Share of the calls that are traced, of those whose caller has not decided about it already.",
+            min=0,
+            max=100,
+        ),
+    ] = 100.0
 
     def __post_init__(self) -> None:
         if (self.models_dir is None) == (self.bundle is None):
@@ -193,6 +209,8 @@ class ServeSettings:
             raise ValueError(
                 f"--drift-window-images is {self.drift_window_images}; expected 0, or {LEAST_IMAGES} or more"
             )
+        if self.otlp_endpoint is not None and not _is_http_url(self.otlp_endpoint):
+            raise ValueError(f"--otlp-endpoint is {self.otlp_endpoint!r}; expected a URL such as http://127.0.0.1:4318")
         if self.queue_limit_bytes < self.body_limit_bytes:
             raise ValueError(
                 f"--queue-limit-bytes is {self.queue_limit_bytes}, less than the {self.body_limit_bytes} of"
@@ -218,3 +236,11 @@ def read_public_scopes(words: str) -> frozenset[Scope]:
             raise ValueError(f"--public-scopes has {word!r}; allowed are classify and metrics")
         found.add(Scope(word))
     return frozenset(found)
+
+
+def _is_http_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

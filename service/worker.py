@@ -19,7 +19,7 @@ def main(argument: str) -> None:
     from service.shared_metrics import SharedRegistry
 
     registry = SharedRegistry(metrics_dir(task.state_dir), task.index)
-    seat = Seat(registry, channel, task.state_dir, is_replacement=task.is_replacement)
+    seat = Seat(task.index, registry, channel, task.state_dir, is_replacement=task.is_replacement)
     try:
         serve(settings, seat)
     except CnnsvcError as error:  # told by the supervisor, which knows whether it is the end

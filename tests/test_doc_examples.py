@@ -18,6 +18,8 @@ NOT_RUN: Final = {
     ("operate.md", "takes minutes, and a machine that does nothing else"): 1,
     ("serve.md", "needs a Docker engine"): 1,
     ("serve.md", "needs a package index"): 1,
+    ("traces.md", "needs a Docker engine"): 1,
+    ("traces.md", "needs a package index"): 1,
     ("train.md", "needs a package index and an NVIDIA GPU"): 1,
 }
 _TRAINING_PAGES: Final = ("README.md", "train.md")

@@ -77,7 +77,7 @@ class AdminDoor:
     def _endpoint(self, acts: dict[str, tuple[str, Act]]) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             name, act = acts[request.method]
-            with self._metrics.request("http", f"admin_{name}") as observed:
+            with self._metrics.request("http", f"admin_{name}", request.scope) as observed:
                 read_query_string(request.scope["query_string"], allowed=())
                 answer = await act(request, observed)
             return Response(msgspec.json.encode(answer), media_type="application/json")

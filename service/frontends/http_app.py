@@ -97,7 +97,7 @@ def _measured(metrics: Metrics, method: str, answer: Callable[[Request, Observed
     """An API route without a body: measured, its query string refused, its answer JSON."""
 
     async def endpoint(request: Request) -> Response:
-        with metrics.request("http", method) as observed:
+        with metrics.request("http", method, request.scope) as observed:
             read_query_string(request.scope["query_string"], allowed=())
             return _json(answer(request, observed))
 

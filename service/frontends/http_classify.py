@@ -10,6 +10,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from cnnsvc.errors import Kind, OverloadedError, TooLargeError
+from service.call_record import CallRecord
 from service.frontends.http_body import (
     BodyForm,
     ClientGoneError,
@@ -52,9 +53,9 @@ class ClassifyEndpoint:
         self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._metrics.request("http", "classify") as observed:
+        with self._metrics.request("http", "classify", scope) as observed:
             try:
-                answer = await self._answer(scope, receive)
+                answer = await self._answer(scope, receive, observed.record)
             except ClientGoneError:
                 observed.code = Kind.CANCELLED
                 return
@@ -64,7 +65,7 @@ class ClassifyEndpoint:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+    async def _answer(self, scope: Scope, receive: Receive, record: CallRecord | None) -> Answer:
         """All that the headers can get refused is refused before the body is read."""
         arrived = time.monotonic()
         limits = self._limits
@@ -81,7 +82,8 @@ class ClassifyEndpoint:
             raise
         images = read_images(form, headers, body, parameters, limits.max_images_per_call)
         del body  # a form's images are copies, and would be held beside it
-        return await _unless_gone(receive, self._predictor.classify(build_query(images, parameters, deadline)))
+        query = build_query(images, parameters, deadline, record)
+        return await _unless_gone(receive, self._predictor.classify(query))
 
     def _require_room(self, form: BodyForm, parameters: dict[str, str], num_bytes: int, deadline: float) -> None:
         """Raises OverloadedError. Only of a raw body the model is known before it is read."""

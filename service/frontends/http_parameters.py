@@ -5,6 +5,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from cnnsvc.errors import InvalidError
+from service.call_record import CallRecord
 from service.frontends.http_messages import MAX_VERSION
 from service.predictor import Query
 
@@ -39,7 +40,9 @@ def add_parameter(found: dict[str, str], name: str, value: str) -> None:
     found[name] = value
 
 
-def build_query(images: list[bytes], parameters: Mapping[str, str], deadline: float) -> Query:
+def build_query(
+    images: list[bytes], parameters: Mapping[str, str], deadline: float, record: CallRecord | None = None
+) -> Query:
     """Raises InvalidError for a version or a top_k that is not a number in its range."""
     version, top_k = parameters.get("version"), parameters.get("top_k")
     return Query(
@@ -50,6 +53,7 @@ def build_query(images: list[bytes], parameters: Mapping[str, str], deadline: fl
         None if top_k is None else read_integer("top_k", top_k, -MAX_VERSION, MAX_VERSION),
         deadline,
         parameters.get("label", ""),
+        record,
     )
 
 

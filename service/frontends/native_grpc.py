@@ -12,6 +12,7 @@ from cnnsvc.errors import InvalidError, NotReadyError
 from cnnsvc.pb import classifier_pb2 as pb
 from cnnsvc.pb import classifier_pb2_grpc as pb_grpc
 from cnnsvc.ranking import ScoredClasses
+from service.call_record import CallRecord
 from service.frontends.grpc_boundary import Context, describe, late_at_deadline, name_call, parse, refuse
 from service.frontends.native_stream import ImageStream, StreamLimits
 from service.metrics import Metrics, ObservedRequest
@@ -61,7 +62,8 @@ class NativeClassifier(pb_grpc.ClassifierServicer):
         self, request_bytes: bytes, context: Context
     ) -> pb.ClassifyResponse | None:
         async def answer(observed: ObservedRequest) -> pb.ClassifyResponse:
-            found = await self._predictor.classify(_query(parse(pb.ClassifyRequest, request_bytes), context))
+            query = _query(parse(pb.ClassifyRequest, request_bytes), context, observed.record)
+            found = await self._predictor.classify(query)
             observed.model, observed.version = found.model, found.version
             return _classify_response(found)
 
@@ -115,8 +117,8 @@ class NativeClassifier(pb_grpc.ClassifierServicer):
     async def _answer_streamed(self, context: Context, request: pb.ClassifyStreamRequest) -> pb.ClassifyStreamResponse:
         """The answer to one image of a stream, measured as a call of its own; an error is an answer."""
         try:
-            with self._metrics.request("grpc", "classify_stream") as observed, late_at_deadline(context):
-                found = await self._predictor.classify_when_room(_streamed_query(request, context))
+            with self._metrics.request("grpc", "classify_stream", context) as observed, late_at_deadline(context):
+                found = await self._predictor.classify_when_room(_streamed_query(request, context, observed.record))
                 observed.model, observed.version = found.model, found.version
                 return pb.ClassifyStreamResponse(id=request.id, result=_stream_result(found))
         except Exception as error:
@@ -134,7 +136,7 @@ class NativeClassifier(pb_grpc.ClassifierServicer):
         task = asyncio.current_task()
         self._calls.add(task)
         try:
-            with self._metrics.request("grpc", method) as observed, late_at_deadline(context):
+            with self._metrics.request("grpc", method, context) as observed, late_at_deadline(context):
                 return await answer(observed)
         except Exception as error:
             await refuse(context, error)
@@ -152,7 +154,7 @@ class NativeClassifier(pb_grpc.ClassifierServicer):
             self._idle.set()
 
 
-def _query(request: pb.ClassifyRequest, context: Context) -> Query:
+def _query(request: pb.ClassifyRequest, context: Context, record: CallRecord | None) -> Query:
     return Query(
         images=list(request.images),  # the message copies an image each time that it is asked for it
         model=request.model,
@@ -160,10 +162,11 @@ def _query(request: pb.ClassifyRequest, context: Context) -> Query:
         top_k=request.top_k if request.HasField("top_k") else None,
         deadline=_deadline(context),
         label=request.label,
+        record=record,
     )
 
 
-def _streamed_query(request: pb.ClassifyStreamRequest, context: Context) -> Query:
+def _streamed_query(request: pb.ClassifyStreamRequest, context: Context, record: CallRecord | None) -> Query:
     """The earlier of the stream's deadline and the image's own holds. Raises InvalidError."""
     deadline = _deadline(context)
     if request.HasField("timeout_ms"):
@@ -178,6 +181,7 @@ def _streamed_query(request: pb.ClassifyStreamRequest, context: Context) -> Quer
         top_k=request.top_k if request.HasField("top_k") else None,
         deadline=deadline,
         label=request.label,
+        record=record,
     )
 
 

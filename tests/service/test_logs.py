@@ -87,6 +87,16 @@ async def test_one_of_several_workers_is_named() -> None:
     assert json.loads(_line("json", "failed", worker=0))["worker"] == 0
 
 
+async def test_a_traced_call_is_named() -> None:
+    """Its lines have the id of the trace in either format, and in JSON that of the span too."""
+    logs.bind_request_id("call-4")
+    assert "trace_id" not in _line("json", "failed")
+    logs.bind_trace("0123", "4567")
+    assert _line("text", "failed").endswith(" failed request_id=call-4 trace_id=0123")
+    fields = json.loads(_line("json", "failed"))
+    assert (fields["trace_id"], fields["span_id"]) == ("0123", "4567")
+
+
 @pytest.mark.parametrize("given", [None, "", "a b", "a\n", "x" * 129, "ümlaut", "{}"])
 async def test_an_id_that_is_not_safe_is_replaced(given: str | None) -> None:
     """A new id is bound and returned in place of one that could break a header or a line."""
