@@ -67,7 +67,7 @@ async def _serve(settings: ServeSettings, seat: Seat | None) -> None:
         version=importlib.metadata.version("cnnsvc"),
         drift_window_images=settings.drift_window_images,
     )
-    recording = metrics.recorder = open_recording(settings, seat.index if seat else None)
+    recording = metrics.recorder = open_recording(settings, seat.index if seat else None, metrics.audit_dropped.inc)
     registry = Registry(metrics)
     models = Models(registry, metrics, settings, _model_options(settings, num_cpus), seat.state_dir if seat else None)
     predictor = Predictor(registry, _limits(settings, num_cpus))

@@ -55,6 +55,8 @@ class CallRecord:
     stages: Sequence[Stages] = ()
     """One an image; empty where there is no answer."""
     results: Sequence[ScoredClasses] = ()
+    is_audited: bool = False
+    """Whether it is of the sample."""
     span: Any = None
     """As service.traces made it."""
 

@@ -213,6 +213,11 @@ class Metrics:
         )
         for reason in REJECTION_REASONS:
             self._rejected.labels(reason)
+        self.audit_dropped = Counter(
+            "cnnsvc_audit_dropped_total",
+            "Lines and images of the audit log that are lost: too many waited, or they could not be written.",
+            registry=self._registry,
+        )
         self._admitted = self._gauge("cnnsvc_images_admitted", "Images admitted and not yet answered.")
         self._admitted_limit = self._gauge(
             "cnnsvc_images_admitted_limit", "Images admitted at which more are refused as overloaded."

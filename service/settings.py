@@ -200,6 +200,23 @@ class ServeSettings:
             max=100,
         ),
     ] = 100.0
+    audit_log: Annotated[
+        Path | None,
+        setting("File that gets one line of JSON a call, with the hash of each image; several workers write one each."),
+    ] = None
+    audit_sample_percent: Annotated[float, setting("Share of the calls that the audit log holds.", min=0, max=100)] = (
+        100.0
+    )
+    audit_log_max_bytes: Annotated[
+        int,
+        setting("Size past which the audit log gives way to a new one, in bytes; five older ones are kept.", min=1024),
+    ] = 64 * 1024 * 1024
+    audit_images: Annotated[
+        Path | None, setting("Folder for the images of audited calls, each under its hash; default is to keep none.")
+    ] = None
+    audit_images_max_bytes: Annotated[
+        int, setting("Size of that folder past which the oldest images are deleted, in bytes.", min=1024)
+    ] = 1024 * 1024 * 1024
 
     def __post_init__(self) -> None:
         if (self.models_dir is None) == (self.bundle is None):

@@ -6,11 +6,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 
+from cnnsvc.errors import SettingError
 from service.otlp import TellingExporter
 from service.recording import Recording, open_recording
 from service.settings import ServeSettings
@@ -19,6 +21,7 @@ from service.traces import Traces
 NOTHING_LOADED = """
 import sys
 from pathlib import Path
+from typing import Any
 import service.app
 from service.recording import open_recording
 from service.settings import ServeSettings
@@ -28,6 +31,7 @@ print(*(name for name in ("opentelemetry", "requests") if name in sys.modules))
 WITHOUT_THE_EXTRA = """
 import sys
 from pathlib import Path
+from typing import Any
 sys.modules["opentelemetry"] = None
 from service.recording import open_recording
 from service.settings import ServeSettings
@@ -63,10 +67,24 @@ def test_an_endpoint_that_is_no_url(url: str) -> None:
         ServeSettings(Path("models"), otlp_endpoint=url)
 
 
-def test_a_percentage_of_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    """A setting without effect warns."""
-    assert open_recording(ServeSettings(Path("models"), trace_sample_percent=5), None) is None
-    assert caplog.messages == ["--trace-sample-percent has no effect without --otlp-endpoint"]
+def test_settings_without_effect(caplog: pytest.LogCaptureFixture) -> None:
+    """Each warns, and names what it needs."""
+    settings = ServeSettings(Path("models"), trace_sample_percent=5, audit_images=Path("images"))
+    assert open_recording(settings, None) is None
+    assert caplog.messages == [
+        "--trace-sample-percent has no effect without --otlp-endpoint",
+        "--audit-images has no effect without --audit-log",
+    ]
+
+
+@pytest.mark.parametrize("flag", ["audit_log", "audit_images"])
+def test_a_place_that_cannot_be_written(tmp_path: Path, flag: str) -> None:
+    """It is refused before anything is served, with the flag and the reason."""
+    (tmp_path / "file").touch()
+    paths: dict[str, Any] = {"audit_log": tmp_path / "log", flag: tmp_path / "file" / "inside"}
+    name = flag.replace("_", "-")
+    with pytest.raises(SettingError, match=f"--{name} .*inside cannot be written: Not a directory"):
+        open_recording(ServeSettings(tmp_path, **paths), None)
 
 
 class Collector(SpanExporter):
