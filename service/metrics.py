@@ -137,9 +137,12 @@ class Metrics:
         self._call_log.ended(protocol, method, observed.code, observed.detail, seconds)
 
     def recording_ended(self, observed: ObservedRequest, seconds: float) -> None:
+        record = observed.record
         assert self.recorder is not None, "there is no record without"
-        assert observed.record is not None
-        self.recorder.end(observed.record, Outcome(str(observed.code), seconds, observed.caller))
+        assert record is not None
+        if observed.model:
+            record.model, record.version = observed.model, observed.version
+        self.recorder.end(record, Outcome(str(observed.code), seconds, observed.caller))
         observed.record = None  # it may hold images, and the caller's frame holds what is observed
 
     def _child(self, metric: Any, *labels: str) -> Any:

@@ -133,6 +133,14 @@ async def test_refused_calls_are_lines(room: Room) -> None:
     assert lines[1]["images"][1] == unanswered
 
 
+async def test_a_call_without_images(room: Room) -> None:
+    """It has a line too, with the model where it asked for one."""
+    with room.metrics.request("http", "get_model", SOURCE) as observed:
+        observed.model, observed.version = "flowers", 1
+    (line,) = room.lines()
+    assert (line["method"], line["model"], line["version"], line["images"]) == ("get_model", "flowers", 1, [])
+
+
 async def test_nothing_of_an_image_is_in_the_log(room: Room) -> None:
     """Neither its bytes nor a writing of them, of answered and refused calls, nor the words of an error about them."""
     image, wrong = encode("PNG"), b"secret words that are no image"

@@ -1,6 +1,7 @@
 """The spans of calls through the real rooms, as an exporter in memory gets them."""
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,6 +9,9 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -41,7 +45,7 @@ def http_source(**headers: str) -> dict[str, Any]:
         "path": "/api/v1/classify",
         "scheme": "http",
         "client": ("192.0.2.7", 50000),
-        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers.items()],
     }
 
 
@@ -169,6 +173,24 @@ async def test_what_is_no_context_begins_a_trace(room: Room, given: str) -> None
     """A header that means nothing costs the call nothing."""
     assert await room.call(http_source(traceparent=given), [encode("PNG")])
     assert room.spans[-1].parent is None
+
+
+_HEADER = st.text(st.characters(max_codepoint=255), max_size=100)
+
+
+@given(st.one_of(st.just(SAMPLED), _HEADER), _HEADER, st.sampled_from([http_source, grpc_source]))
+def test_no_header_fails_a_call(traceparent: str, tracestate: str, source_of: Any) -> None:
+    """Whatever a caller writes into the two headers, its call has a span that can be sent."""
+    room = Room()
+    source = source_of(traceparent=traceparent, tracestate=tracestate)
+
+    def call() -> None:
+        with room.metrics.request("http" if isinstance(source, dict) else "grpc", "classify", source):
+            pass
+
+    contextvars.copy_context().run(call)  # as a task of its own would
+    for span in room.spans:
+        assert encode_spans([span]).SerializeToString()
 
 
 @pytest.mark.parametrize(
