@@ -18,6 +18,7 @@ from prometheus_client.process_collector import ProcessCollector
 from cnnsvc.engines.choice import Trial
 from cnnsvc.errors import CnnsvcError, Kind
 from cnnsvc.manifest import Manifest
+from service.access import current_caller
 from service.call_log import CallLog
 from service.call_record import CallRecord, Outcome, Recorder, Source
 from service.drift import DriftWindow
@@ -49,8 +50,6 @@ class ObservedRequest:
     code: str = "ok"
     detail: str = ""
     """The error's own words, for the log."""
-    caller: str = ""
-    """Name of the token that the caller showed."""
     record: CallRecord | None = None
     """None unless the call is traced or audited."""
 
@@ -142,7 +141,7 @@ class Metrics:
         assert record is not None
         if observed.model:
             record.model, record.version = observed.model, observed.version
-        self.recorder.end(record, Outcome(str(observed.code), seconds, observed.caller))
+        self.recorder.end(record, Outcome(str(observed.code), seconds, current_caller()))
         observed.record = None  # it may hold images, and the caller's frame holds what is observed
 
     def _child(self, metric: Any, *labels: str) -> Any:

@@ -33,24 +33,21 @@ class GrpcGate(grpc.aio.ServerInterceptor):
         if needed is not None and not self._access.is_public(needed):
             given = [value for key, value in handler_call_details.invocation_metadata or () if key == "authorization"]
             try:
-                self._check(given, needed)
+                self._access.check(str(given[0]) if len(given) == 1 else "", needed)
             except CnnsvcError as error:
-                return _refusing(error)
+                return _refusing(error, self._metrics)
         return await continuation(handler_call_details)
 
-    def _check(self, given: list[Any], needed: Scope) -> None:
-        try:
-            self._access.check(str(given[0]) if len(given) == 1 else "", needed)
-        except CnnsvcError:
-            with self._metrics.request("grpc", "authorize"):
-                raise
 
-
-def _refusing(error: CnnsvcError) -> "grpc.RpcMethodHandler[Any, Any]":
+def _refusing(error: CnnsvcError, metrics: Metrics) -> "grpc.RpcMethodHandler[Any, Any]":
     """Answers before a message is read, whatever kind of call it is."""
 
     async def end(request_iterator: AsyncIterator[bytes], context: Context) -> None:
         name_call(context)
-        await refuse(context, error)
+        try:
+            with metrics.request("grpc", "authorize", context):
+                raise error
+        except CnnsvcError:
+            await refuse(context, error)
 
     return grpc.stream_stream_rpc_method_handler(end)

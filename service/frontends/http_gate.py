@@ -47,5 +47,5 @@ class Gate:
         try:
             self._access.check(given[0].decode("latin-1") if len(given) == 1 else "", needed)
         except Exception:
-            with self._metrics.request("http", "authorize"):
+            with self._metrics.request("http", "authorize", scope):
                 raise

@@ -1,5 +1,6 @@
 """Tokens as their makers and bearers use them: `cnnsvc token`, a server, and callers of both doors."""
 
+import json
 import os
 import subprocess
 import time
@@ -153,3 +154,21 @@ def _can_classify(channel: grpc.Channel, token: str) -> bool:
     except grpc.RpcError:
         return False
     return True
+
+
+def test_the_audit_log_names_who_called(folder: Path) -> None:
+    """Of each door and of a stream, by the token's name; who was refused has none."""
+    log = folder / "audit.jsonl"
+    options = ["--tokens-file", folder / "tokens.toml", "--engine", "openvino", "--audit-log", log]
+    with serving("--models-dir", folder / "models", *options) as server:
+        assert _kind(server, (folder / "camera.token").read_text().strip()) is None
+        assert _kind(server, "unknown") is Kind.UNAUTHENTICATED
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    found = {(line["protocol"], line["method"], line["code"], line["caller"]) for line in lines}
+    assert found >= {
+        ("http", "classify", "ok", "camera"),
+        ("grpc", "classify", "ok", "camera"),
+        ("grpc", "classify_stream", "ok", "camera"),
+        ("http", "authorize", "unauthenticated", ""),
+        ("grpc", "authorize", "unauthenticated", ""),
+    }

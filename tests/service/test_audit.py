@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 from cnnsvc.errors import CnnsvcError, NotFoundError, OverloadedError
 from cnnsvc.model import ModelOptions
 from service import logs
+from service.access import Access, Scope, Token, hash_of
 from service.audit import MOST_BYTES, MOST_CALLS, AuditLog
 from service.call_record import CallRecord, Outcome
 from service.image_store import ImageStore
@@ -66,8 +67,10 @@ class Room:
         self.predictor = Predictor(self.registry, PredictorLimits(8, 6, 10_000))
 
     async def call(self, images: list[bytes], *, model: str = "", caller: str = "") -> None:
+        if caller:
+            token = Token(caller, [Scope.CLASSIFY], hash_of("a"))
+            Access(lambda: [token]).check("Bearer a", Scope.CLASSIFY)
         with self.metrics.request("http", "classify", SOURCE) as observed:
-            observed.caller = caller
             await self.predictor.classify(Query(images, model, record=observed.record))
 
     def lines(self) -> list[dict[str, Any]]:
