@@ -49,7 +49,7 @@ def versions(model_dir: Path) -> list[int]:
     """Version numbers in a model's folder, ascending; folders with other names are not versions."""
     if not model_dir.is_dir():
         return []
-    return sorted(int(entry.name) for entry in model_dir.iterdir() if _is_version(entry.name) and entry.is_dir())
+    return sorted(int(entry.name) for entry in model_dir.iterdir() if is_version(entry.name) and entry.is_dir())
 
 
 def model_names(models_dir: Path) -> list[str]:
@@ -59,12 +59,23 @@ def model_names(models_dir: Path) -> list[str]:
     """
     if not models_dir.is_dir():
         raise InvalidError(f"{models_dir} is not a folder; expected one that holds <name>/<version>/{MANIFEST_NAME}")
-    return sorted(entry.name for entry in models_dir.iterdir() if _is_model_name(entry.name) and _is_folder(entry))
+    return sorted(entry.name for entry in models_dir.iterdir() if is_model_name(entry.name) and _is_folder(entry))
+
+
+def is_model_name(name: str) -> bool:
+    """Usable as a folder, a URL segment and a metric label; hidden names are not."""
+    allowed = name.isascii() and name.replace("-", "").replace("_", "").replace(".", "").isalnum()
+    return allowed and name[0].isalnum() and len(name) <= 64
+
+
+def is_version(name: str) -> bool:
+    """A whole number from 1, as gRPC's int64 holds it."""
+    return name.isascii() and name.isdigit() and not name.startswith("0") and int(name) < 2**63
 
 
 def check_model_name(name: str) -> None:
     """Raises InvalidError unless the name is usable as a folder, a URL segment and a metric label."""
-    if not _is_model_name(name):
+    if not is_model_name(name):
         raise InvalidError(
             f"model name {name!r} is not allowed; expected up to 64 letters, digits, '-', '_' or '.',"
             " beginning with a letter or a digit"
@@ -136,12 +147,7 @@ def _locked_folder(model_dir: Path) -> tuple[Path, int]:
 
 def _next_version(model_dir: Path) -> int:
     """One more than the highest number in use, be it by a folder or by something else."""
-    return max((int(entry.name) for entry in model_dir.iterdir() if _is_version(entry.name)), default=0) + 1
-
-
-def _is_model_name(name: str) -> bool:
-    allowed = name.isascii() and name.replace("-", "").replace("_", "").replace(".", "").isalnum()
-    return allowed and name[0].isalnum() and len(name) <= 64
+    return max((int(entry.name) for entry in model_dir.iterdir() if is_version(entry.name)), default=0) + 1
 
 
 def _is_folder(path: Path) -> bool:
@@ -150,11 +156,6 @@ def _is_folder(path: Path) -> bool:
         return path.is_dir()
     except OSError:
         return True
-
-
-def _is_version(name: str) -> bool:
-    """As gRPC's int64 holds it."""
-    return name.isascii() and name.isdigit() and not name.startswith("0") and int(name) < 2**63
 
 
 def _sha256(file: Path) -> str:

@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "serve": "service.command",
     "token": "service.token_command",
     "models": "cnnsvc.models_command",
+    "fetch": "service.fetch_command",
     "classify": "cnnsvc.classify_command",
     "health": "cnnsvc.health_command",
     "bench": "cnnsvc.bench_command",

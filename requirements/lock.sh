@@ -9,6 +9,9 @@ compile() {
 compile pyproject.toml --output-file requirements/serve.txt
 compile pyproject.toml --extra train --output-file requirements/train.txt
 compile pyproject.toml --extra train --extra otel --group dev --output-file requirements/dev.txt
+# Images of their own, of the packages that are tested and some more.
+compile pyproject.toml --extra fetch --constraint requirements/serve.txt --output-file requirements/fetch.txt
+compile pyproject.toml --extra gpu --constraint requirements/train.txt --output-file requirements/train-gpu.txt
 compile requirements/build.in --output-file requirements/build.txt
 compile requirements/proto.in --output-file requirements/proto.txt
 compile requirements/uv.in --output-file requirements/uv.txt
