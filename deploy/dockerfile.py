@@ -35,7 +35,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Stage:
-    """`base` is an image or the name of a stage before; the last stage has no name."""
+    """`base` is an image or the name of a stage before; the last stage, which is built by default, has no name."""
 
     base: str
     name: str
@@ -56,6 +56,15 @@ def read_stages(text: str) -> list[Stage]:
         else:
             raise ValueError(f"Dockerfile: {step.instruction} comes before FROM")
     return stages
+
+
+def needed_stages(stages: list[Stage], target: str = "") -> list[Stage]:
+    """Those that the stage of this name is made of, itself the last: what a build does, and no more."""
+    by_name = {stage.name: stage for stage in stages}
+    wanted = by_name[target]
+    sources = [wanted.base, *(step.flags["from"] for step in wanted.steps if "from" in step.flags)]
+    needed = [stage for source in sources if source in by_name for stage in needed_stages(stages, source)]
+    return [stage for stage in stages if stage in needed or stage is wanted]
 
 
 def _steps(text: str) -> list[Step]:

@@ -52,8 +52,13 @@ def make_base(image: str, folder: Path) -> None:
     if not (folder / f"usr/bin/python{version}").exists():
         raise ValueError(f"base image {image} cannot be rehearsed: Debian {suite} has another Python")
     (folder / "usr/local/bin/python").symlink_to(f"/usr/bin/python{version}")
-    for cache in ("var/cache/apt", "var/lib/apt/lists"):
-        shutil.rmtree(folder / cache)
+    # What a slim image lacks too.
+    for unused in (
+        "var/cache/apt",
+        "var/lib/apt/lists",
+        *(f"usr/share/{name}" for name in ("doc", "info", "locale", "man")),
+    ):
+        shutil.rmtree(folder / unused)
 
 
 def copy_root(source: Path, target: Path) -> None:

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Final
 
-from deploy.dockerfile import Stage, Step, context_files, read_stages
+from deploy.dockerfile import Stage, Step, context_files, needed_stages, read_stages
 from deploy.image_root import Container, Root, copy_root, lend_network, make_base, missing_programs, num_bytes, run_in
 from tests.bundles import write_bundle
 
 ROOT: Final = Path(__file__).parent.parent
+SBOM: Final = "/opt/cnnsvc/sbom.cdx.json"
 _ASK: Final = """
 import sys, urllib.request
 with urllib.request.urlopen(sys.argv[1], open(sys.argv[2], "rb").read() if len(sys.argv) > 2 else None) as answer:
@@ -34,6 +35,8 @@ class Rehearsed:
     classified_grpc: str
     health: str
     exit_status: int
+    is_root_read_only: bool
+    sbom: str
     base_bytes: int
     added_bytes: int
 
@@ -49,12 +52,12 @@ def main() -> None:
     say(f"gRPC: {rehearsed.classified_grpc.strip()}")
     say(f"health: {rehearsed.health.strip()}; user {rehearsed.user_ids[0]}; SIGTERM: status {rehearsed.exit_status}")
     base, added = rehearsed.base_bytes / 1e6, rehearsed.added_bytes / 1e6
-    say(f"unpacked: {base:.0f} MB of base system and {added:.0f} MB that the Dockerfile adds")
+    say(f"unpacked: {base:.0f} MB of base system and {added:.0f} MB that the Dockerfile adds: {base + added:.0f} MB")
 
 
 def rehearse(folder: Path) -> Rehearsed:
     """Builds the image in the folder, serves a bundle with it and asks it everything a deployment would."""
-    stages = read_stages((ROOT / "Dockerfile").read_text())
+    stages = needed_stages(read_stages((ROOT / "Dockerfile").read_text()))
     base, image = build(stages, folder)
     models_dir = folder / "models"
     image_file = write_bundle(models_dir) / "golden" / "0.png"
@@ -67,6 +70,8 @@ def rehearse(folder: Path) -> Rehearsed:
         inside = f"/models/{image_file.relative_to(models_dir)}"
         return Rehearsed(
             user_ids=user_ids(container.pid),
+            is_root_read_only=is_root_read_only(container.pid),
+            sbom=container.run(["cat", SBOM]).stdout,
             classified_http=container.ask(_ASK, "http://127.0.0.1:8501/api/v1/classify", str(image_file)),
             classified_grpc=container.run(["cnnsvc", "classify", "--json", inside]).stdout,
             health=health,
@@ -152,6 +157,12 @@ def user_ids(pid: int) -> list[int]:
     """Real, effective, saved and file system user of a process."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return [int(word) for line in lines if line.startswith("Uid:") for word in line.split()[1:]]
+
+
+def is_root_read_only(pid: int) -> bool:
+    """Whether the process sees a root file system that nobody can write to."""
+    mounts = [line.split() for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines()]
+    return all("ro" in options.split(",") for _, _, _, _, point, options, *_ in mounts if point == "/")
 
 
 def say(text: str) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path, PurePath
 
 import pytest
 
-from deploy.dockerfile import Stage, Step, context_files, read_stages
+from deploy.dockerfile import Stage, Step, context_files, needed_stages, read_stages
 
 TEXT = """
 # a comment
@@ -36,6 +36,20 @@ def test_words_and_flags() -> None:
     assert (copy.flags, copy.words) == ({"from": "first"}, ["/a", "/b c", "/d/"])
     assert (health.flags["interval"], health.words) == ("10s", ["program", "a word"])
     assert (command.flags, command.words) == ({}, ["serve", "--flag"])
+
+
+def test_only_needed_stages_are_built() -> None:
+    """Of a target, the stages that it begins with and copies from, and theirs."""
+    stages = read_stages("""
+        FROM b AS one
+        FROM one AS two
+        FROM b AS three
+        COPY --from=two /a /a
+        FROM b
+        COPY --from=one /a /a
+    """)
+    assert [stage.name for stage in needed_stages(stages, "three")] == ["one", "two", "three"]
+    assert [stage.name for stage in needed_stages(stages)] == ["one", ""]
 
 
 @pytest.mark.parametrize(
