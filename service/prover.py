@@ -70,8 +70,11 @@ async def _proven(path: Path, task: str, timeout_seconds: float, *, is_idle: boo
 
 
 def _lower_priority(pid: int, *, is_idle: bool) -> None:
-    """From outside, and so before its first import: imports take half of its time."""
-    with contextlib.suppress(ProcessLookupError):
+    """From outside, and so before its first import: imports take half of its time.
+
+    It may have ended already, and a sandbox may forbid it: then it is proven all the same.
+    """
+    with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, pid, LOWEST_PRIORITY)
         if is_idle and sys.platform == "linux":
             os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
