@@ -29,6 +29,8 @@ class AdminClient:
             port = 0
         if parts.scheme not in _PORTS or not parts.hostname or not port:
             raise InvalidError(f"{url!r} is not a server's address; expected such as http://127.0.0.1:8501")
+        if identity.tls and parts.scheme == "http":
+            raise InvalidError(f"{url} is not encrypted; expected https:// with --tls and certificates")
         self._host, self._port = parts.hostname, port
         self._headers = {**identity.headers, "content-type": "application/json"}
         self._tls = identity.ssl_context() if parts.scheme == "https" else None

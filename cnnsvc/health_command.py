@@ -28,7 +28,10 @@ def health(
     metrics_port: Annotated[
         int | None,
         typer.Option(
-            help="TCP port of its metrics, asked instead where it is given.", envvar=variable_of("metrics_port")
+            help="TCP port of its metrics, asked instead where it is given.",
+            envvar=variable_of("metrics_port"),
+            min=1,
+            max=65535,
         ),
     ] = None,
     tls_certificate: Annotated[

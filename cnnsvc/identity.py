@@ -32,6 +32,10 @@ class Identity:
     token: str = field(default="", repr=False)
     tls: Tls | None = None
 
+    def __post_init__(self) -> None:
+        if not (self.token.isascii() and self.token.isprintable()) or " " in self.token:
+            raise InvalidError("the token is not one word of ASCII; is there a line feed at its end?")
+
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """Of each gRPC call."""
@@ -46,6 +50,7 @@ class Identity:
         """A channel of grpc or of grpc.aio, whichever `kind` is. Raises InvalidError for a file that cannot be read."""
         if self.tls is None:
             return kind.insecure_channel(address, options=options)
+        self.ssl_context()  # finds what is wrong with a file, which gRPC takes for a server that is away
         ca, key, chain = (_read(path) for path in (self.tls.server_ca, self.tls.key, self.tls.certificate))
         return kind.secure_channel(address, grpc.ssl_channel_credentials(ca, key, chain), options=options)
 
@@ -56,14 +61,19 @@ class Identity:
         try:
             context = ssl.create_default_context(cafile=self.tls.server_ca)
             if self.tls.certificate is not None:
-                context.load_cert_chain(self.tls.certificate, self.tls.key)
-        except OSError as error:
+                context.load_cert_chain(self.tls.certificate, self.tls.key, password=_no_password)
+        except (OSError, ValueError) as error:
             names = ", ".join(str(one) for one in (self.tls.server_ca, self.tls.certificate, self.tls.key) if one)
-            raise InvalidError(f"{names} cannot be used for TLS: {error.strerror or error}") from None
+            raise InvalidError(f"{names} cannot be used for TLS: {error}") from None
         return context
 
 
 NOBODY: Final = Identity()
+
+
+def _no_password() -> str:
+    """OpenSSL would ask a terminal for the one of an encrypted key."""
+    raise ValueError("the key is encrypted; expected one without a password")
 
 
 def _read(path: str | Path | None) -> bytes | None:

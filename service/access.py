@@ -7,7 +7,6 @@ nothing to guess.
 import datetime
 import hashlib
 import hmac
-import tomllib
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -61,7 +60,7 @@ def read_tokens(path: Path) -> list[Token]:
     try:
         text = path.read_text(encoding="utf-8")
         tokens = msgspec.toml.decode(text, type=_TokensFile).tokens
-    except (OSError, UnicodeDecodeError, msgspec.MsgspecError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # what the parser of TOML may raise, and msgspec
         raise SettingError(f"--tokens-file {path} cannot be read: {error}") from None
     names = [token.name for token in tokens]
     if twice := {name for name in names if names.count(name) > 1}:

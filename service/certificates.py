@@ -8,11 +8,15 @@ from typing import Final
 
 import grpc
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 from cnnsvc.errors import SettingError
 from service.reloaded import Reloaded
 
 _ALPN: Final = ["http/1.1"]
+_CURVES: Final = ("secp256r1", "secp384r1")
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ def read_credentials(certificate: Path, key: Path, client_ca: Path | None = None
     expiry = {"certificate": _first_expiry("--tls-certificate", certificate, chain_pem)}
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.set_alpn_protocols(_ALPN)
+    _check_key(certificate, chain_pem)
     try:
         # The files once more: ssl reads keys from nowhere else. One that changes in between is read again soon.
         context.load_cert_chain(certificate, key, password=_no_password)
@@ -43,7 +48,10 @@ def read_credentials(certificate: Path, key: Path, client_ca: Path | None = None
         raise SettingError(f"--tls-certificate {certificate} and --tls-key {key} are no pair: {error}") from None
     if client_ca is not None and client_ca_pem is not None:
         expiry["client_ca"] = _first_expiry("--tls-client-ca", client_ca, client_ca_pem)
-        context.load_verify_locations(cadata=client_ca_pem.decode("ascii"))
+        try:
+            context.load_verify_locations(cadata=client_ca_pem.decode("ascii", "ignore"))
+        except ssl.SSLError as error:
+            raise SettingError(f"--tls-client-ca {client_ca} cannot be used: {error}") from None
         context.verify_mode = ssl.CERT_REQUIRED
         # A session that is resumed is not verified again, so one of an authority that is trusted no more would live on.
         context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -109,6 +117,19 @@ def _first_expiry(flag: str, path: Path, pem: bytes) -> float:
     except ValueError as error:
         raise SettingError(f"{flag} {path} holds no certificate in PEM: {error}") from None
     return min(one.not_valid_after_utc.timestamp() for one in found)
+
+
+def _check_key(path: Path, pem: bytes) -> None:
+    """Raises SettingError for a certificate that gRPC's BoringSSL does not show, whatever HTTP's OpenSSL does."""
+    leaf = x509.load_pem_x509_certificates(pem)[0]
+    try:
+        key = leaf.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
+    is_rsa = leaf.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSAES_PKCS1_v1_5
+    is_ec = isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES
+    if not is_rsa and not is_ec:
+        raise SettingError(f"--tls-certificate {path} has a key that gRPC cannot use; expected RSA, P-256 or P-384")
 
 
 def _no_password() -> str:

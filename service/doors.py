@@ -21,6 +21,7 @@ from service.frontends.http_connection import ConnectionLimits
 from service.frontends.http_server import LINGER_SECONDS, HttpServer, bind_http, build_http_server
 from service.frontends.native_grpc import NativeClassifier
 from service.frontends.native_stream import StreamLimits
+from service.health import Health
 from service.keys import Keys
 from service.listeners import sockets_on, take_in
 from service.metrics import Metrics
@@ -57,8 +58,12 @@ class Doors:
     async def open(self, settings: ServeSettings) -> None:
         """Binds both ports before anything is answered. Raises SettingError where one is taken."""
         is_shared = settings.workers > 1
-        wanted = [settings.http_port] if settings.metrics_port is None else [settings.http_port, settings.metrics_port]
-        listeners = [bind_http(settings.host, port, is_shared=is_shared) for port in wanted]
+        wanted = {"HTTP": settings.http_port, "metrics": settings.metrics_port}
+        listeners = [
+            bind_http(settings.host, port, is_shared=is_shared, door=door)
+            for door, port in wanted.items()
+            if port is not None
+        ]
         self._grpc_port = self._grpc.bind(settings.host, settings.grpc_port)
         if not is_shared:
             http_port, *rest = (listener.getsockname()[1] for listener in listeners)
@@ -131,7 +136,7 @@ def build_doors(
     keys: Keys,
     admin: Admin | None,
 ) -> Doors:
-    health_servicer = health.aio.HealthServicer()
+    health_servicer = Health()
     stream_limits = StreamLimits(settings.stream_window, num_bytes=settings.body_limit_bytes)
     classifier = NativeClassifier(predictor, registry, metrics, stream_limits)
     return Doors(
@@ -198,6 +203,8 @@ def _http_servers(
 
 def _admin_door(admin: Admin | None, keys: Keys, metrics: Metrics) -> AdminDoor | None:
     """Only where somebody can be let in, and there is something to decide."""
+    if keys.access and not admin:
+        _log.info("there is no admin API: --bundle serves one version and no other")
     return AdminDoor(admin, metrics) if admin and keys.access else None
 
 

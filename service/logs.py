@@ -59,10 +59,11 @@ def configure(level: str, log_format: LogFormat, *, worker: int | None = None) -
     logging.getLogger("grpc._cython.cygrpc").addFilter(_UNREAD_ANSWERS)
     # It tells of every file that changes; what came of it, we tell.
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
-    if (
-        log_format == "json"
-    ):  # gRPC's core writes its own kind of lines past Python; what they tell, our errors tell too
-        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    # One line for each request that is no HTTP, as fast as they come; they are answered.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    # gRPC's core writes its own kind of lines past Python, one for each handshake that fails among them; what they tell
+    # that matters, our errors tell too.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread
 

@@ -18,6 +18,7 @@ _MAX_CALLS_PER_CONNECTION: Final = 1024
 _MAX_IDLE_MS: Final = 15 * 60_000
 """Without a call; clients connect again by themselves."""
 _HANDSHAKE_MS: Final = 10_000
+_METADATA_BYTES: Final = 16 * 1024
 _UNARY_METHODS: Final = ("Classify", "ListModels", "GetModel")
 _STREAM_METHODS: Final = ("ClassifyStream",)
 
@@ -45,6 +46,9 @@ def build_grpc_server(
             ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
             ("grpc.max_allowed_incoming_connections", connection_limit),
             ("grpc.max_concurrent_streams", _MAX_CALLS_PER_CONNECTION),
+            # By default it refuses from half of this on, the more often the more there is.
+            ("grpc.max_metadata_size", _METADATA_BYTES),
+            ("grpc.absolute_max_metadata_size", _METADATA_BYTES),
             ("grpc.max_connection_idle_ms", _MAX_IDLE_MS),
             ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
         ],

@@ -1,5 +1,6 @@
 """The admin API: bodies to decisions. Who may take them is http_gate's matter."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final
 
@@ -10,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cnnsvc.errors import CallCancelledError, InvalidError
+from service.access import current_caller
 from service.admin import MAX_WEIGHT, Admin
 from service.admission import Admission
 from service.frontends.http_body import ClientGoneError, read_body
@@ -22,6 +24,8 @@ _BODY_LIMIT_BYTES: Final = 64 * 1024
 _BODY_TIMEOUT_MS: Final = 10_000
 # Of its own: an operator must get through to a server that images have filled.
 _ADMISSION: Final = Admission(limit_images=1, limit_bytes=64 * _BODY_LIMIT_BYTES)
+
+_log = logging.getLogger("cnnsvc.admin")
 
 Act = Callable[[Request, ObservedRequest], Awaitable[msgspec.Struct]]
 
@@ -80,6 +84,9 @@ class AdminDoor:
             with self._metrics.request("http", f"admin_{name}", request.scope) as observed:
                 read_query_string(request.scope["query_string"], allowed=())
                 answer = await act(request, observed)
+                if request.method not in ("GET", "HEAD"):
+                    fields = {"act": name, "model": _name(request), "caller": current_caller()}
+                    _log.info("%(act)s of model %(model)s by %(caller)s", fields, extra=fields)
             return Response(msgspec.json.encode(answer), media_type="application/json")
 
         return endpoint

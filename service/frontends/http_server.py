@@ -114,8 +114,8 @@ def build_http_server(app: ASGIApp, limits: ConnectionLimits, tls: ssl.SSLContex
     return HttpServer(config, limits, tls)
 
 
-def bind_http(host: str, port: int, *, is_shared: bool) -> socket.socket:
+def bind_http(host: str, port: int, *, is_shared: bool, door: str = "HTTP") -> socket.socket:
     """A listening socket. Unless shared, a second process on the port is an error. Raises SettingError."""
-    listener = bind("HTTP", host, port, is_shared=is_shared, listens_with=_BACKLOG)
+    listener = bind(door, host, port, is_shared=is_shared, listens_with=_BACKLOG)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MS)  # its connections inherit it
     return listener

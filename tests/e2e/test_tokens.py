@@ -5,6 +5,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from cnnsvc.client import Client
 from cnnsvc.errors import CnnsvcError, Kind
 from cnnsvc.pb import classifier_pb2 as pb
 from cnnsvc.pb import classifier_pb2_grpc as pb_grpc
+from service.access import read_tokens
 from tests.bundles import write_bundle
 from tests.e2e.server import CNNSVC, Server, serving
 from tests.encoded import encode
@@ -86,12 +88,29 @@ def test_what_cannot_be_made(folder: Path) -> None:
         (["a"], "Missing option '--scope'"),
         (["a", "--scope", "root"], "'root' is not one of"),
         (["a", "--scope", "admin", "--expires", "soon"], "does not match the format"),
+        (["a", "--scope", "admin", "--expires", "2001-01-01"], "has passed"),
     ]:
         failed = _token(folder, *words)
         assert (failed.returncode, said in failed.stderr) == (2, True), failed.stderr
-    (folder / "tokens.toml").write_text("no tokens")
-    failed = _token(folder, "other", "--scope", "admin")
-    assert (failed.returncode, "cannot be read" in failed.stderr) == (2, True)
+    for text in ("no tokens", "tokens = []"):  # the second is well, and nothing can be added to it
+        (folder / "tokens.toml").write_text(text)
+        failed = _token(folder, "other", "--scope", "admin")
+        assert (failed.returncode, "cannot be read" in failed.stderr) == (2, True)
+        assert [(path.name, path.read_text()) for path in folder.glob("*tokens.toml*")] == [("tokens.toml", text)]
+
+
+def test_many_at_once_and_through_a_link(folder: Path) -> None:
+    """None is lost, the link stays one, and whoever could read the file still can."""
+    real = folder / "tokens.toml"
+    real.chmod(0o640)
+    (folder / "link").mkdir()
+    (folder / "link" / "tokens.toml").symlink_to(real)
+    with ThreadPoolExecutor(4) as makers:
+        made = makers.map(lambda index: _token(folder / "link", f"t{index}", "--scope", "classify"), range(12))
+        assert [one.returncode for one in made] == [0] * 12
+    assert len(read_tokens(real)) == 13
+    assert (folder / "link" / "tokens.toml").is_symlink()
+    assert real.stat().st_mode & 0o777 == 0o640
 
 
 def test_who_is_served(folder: Path, server: Server) -> None:

@@ -104,6 +104,8 @@ HASH = "0" * 64
         (f'[[tokens]]\nname = "a"\nscopes = ["admin"]\nsha256 = "{HASH}"\ntoken = "x"', "unknown field `token`"),
         (f'[[tokens]]\nname = "a"\nscopes = ["admin"]\nsha256 = "{HASH}"\n' * 2, "several tokens named a"),
         ("\xff", "cannot be read"),
+        ("tokens = " + "[" * 5_000, "cannot be read"),
+        ("tokens = " + "1" * 5_000, "cannot be read"),
     ],
 )
 def test_a_file_that_is_none(tmp_path: Path, text: str, said: str) -> None:

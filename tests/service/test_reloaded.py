@@ -83,3 +83,25 @@ def test_at_first_it_must_be_usable(tmp_path: Path) -> None:
     """Then there is nothing else to go by."""
     with pytest.raises(FileNotFoundError):
         Reloaded("keys", [tmp_path / "file"], lambda: _read(tmp_path / "file"))
+
+
+def test_what_kept_it_from_being_read_may_go(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is tried again until it works, without a change of the file, and told once."""
+    path, is_full = tmp_path / "file", False
+
+    def read() -> str:
+        if is_full:
+            raise RuntimeError("no file can be opened")
+        return path.read_text()
+
+    _write(path, "one")
+    file = Reloaded("keys", [path], read)
+    is_full = True
+    _write(path, "two")
+    for _ in range(3):
+        file.refresh()
+    assert (file.current, file.is_refused) == ("one", True)
+    assert len([line for line in caplog.messages if "cannot be used" in line]) == 1
+    is_full = False
+    file.refresh()
+    assert (file.current, file.is_refused) == ("two", False)

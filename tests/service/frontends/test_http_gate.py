@@ -90,6 +90,10 @@ async def test_every_route_but_the_open_ones_wants_a_token(door: Door) -> None:
     "path",
     [
         "/api/v1/nothing",
+        "/metrics%0A",
+        "/api/v1/models%0A",
+        "/livez%0A",
+        "/metrics%00",
         "//livez",
         "/livez/",
         "/livez/../metrics",
@@ -151,6 +155,16 @@ async def test_metrics_on_a_door_of_their_own(tmp_path: Path) -> None:
         assert (allowed.status_code, "cnnsvc_ready" in allowed.text) == (200, True)
         own = {"authorization": "Bearer for-classify"}
         assert (await client.get("/api/v1/models", headers=own)).status_code == 404
+
+
+async def test_a_line_feed_opens_nothing(tmp_path: Path) -> None:
+    """The router takes it for the end of a path, and the gate must not take that for another, public one."""
+    door = Door(tmp_path, frozenset({Scope.CLASSIFY}))
+    transport = httpx.ASGITransport(build_metrics_app(door.registry, door.metrics, door.access))
+    async with httpx.AsyncClient(transport=transport, base_url="http://cnnsvc") as client, door.client:
+        for asked in (client, door.client):
+            url = httpx.URL("http://cnnsvc", raw_path=b"/metrics%0A")
+            assert (await asked.get(url)).status_code == 404
 
 
 async def test_headers_for_browsers(door: Door) -> None:
