@@ -121,7 +121,8 @@ PROGRAM = """
 import logging, sys, threading, warnings
 from service import logs
 logs.configure(sys.argv[1], sys.argv[2])
-logging.getLogger("uvicorn.error").info("begun")
+logging.getLogger("another").info("begun")
+logging.getLogger("uvicorn.error").warning("one line for each request that is no HTTP")
 logging.getLogger("other").debug("details")
 warnings.warn("old")
 threading.Thread(target=lambda: 1 / 0).start()
