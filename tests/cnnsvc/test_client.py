@@ -363,6 +363,7 @@ def test_a_server_that_hangs_in_a_stream(client_of: MakeClient, script: Scripted
     assert is_given_up.wait(5)
 
 
+@pytest.mark.slow
 @BOTH
 def test_few_images_are_held(client_of: MakeClient, script: ScriptedServer) -> None:
     """Of 10,000 images never more than the window are taken and not handed back, whoever is slow."""

@@ -45,6 +45,7 @@ def _listening(answer: bytes | None) -> Iterator[int]:
         thread.join()
 
 
+@pytest.mark.slow
 def test_a_ready_server_is_status_0(tmp_path: Path) -> None:
     """One word and exit status 0, by flag and by the variable that sets the server's own port."""
     write_bundle(tmp_path)
@@ -56,6 +57,7 @@ def test_a_ready_server_is_status_0(tmp_path: Path) -> None:
         assert subprocess.run([str(CNNSVC), "health"], env=variables, timeout=60).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_ready_gives_its_reasons(tmp_path: Path) -> None:
     """Exit status 1, and what /readyz says is missing."""
     with serving("--models-dir", tmp_path, until="no model is there to serve") as server:

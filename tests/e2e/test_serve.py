@@ -23,6 +23,8 @@ from tests.bundles import CLASS_NAMES, write_bundle
 from tests.e2e.server import CNNSVC, Server, serving
 from tests.encoded import encode, scene
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -111,7 +113,6 @@ def test_an_empty_folder_lives_but_is_not_ready(tmp_path: Path) -> None:
         assert httpx.post(f"{server.http_url}/api/v1/classify", content=encode("JPEG")).status_code == 404
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_drains_and_exits_0(models_dir: Path, number: signal.Signals) -> None:
     """Calls that arrived before the signal are all answered, on both doors, and the exit status is 0."""
