@@ -87,7 +87,7 @@ def test_every_line_is_json(lines: list[dict[str, Any]]) -> None:
     assert lines[0]["message"].startswith("cnnsvc ")
     assert "http_url" in lines[0]
     assert lines[-1]["message"] == "stopped"
-    assert {"cnnsvc.loader", "uvicorn.error"} <= {line["logger"] for line in lines}
+    assert {"cnnsvc.loader", "cnnsvc.calls"} <= {line["logger"] for line in lines}
     for line in lines:
         assert {"time", "level", "logger", "message"} <= line.keys()
 
