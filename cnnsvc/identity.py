@@ -61,7 +61,7 @@ class Identity:
         try:
             context = ssl.create_default_context(cafile=self.tls.server_ca)
             if self.tls.certificate is not None:
-                context.load_cert_chain(self.tls.certificate, self.tls.key, password=_no_password)
+                context.load_cert_chain(self.tls.certificate, self.tls.key, password=no_password)
         except (OSError, ValueError) as error:
             names = ", ".join(str(one) for one in (self.tls.server_ca, self.tls.certificate, self.tls.key) if one)
             raise InvalidError(f"{names} cannot be used for TLS: {error}") from None
@@ -71,8 +71,8 @@ class Identity:
 NOBODY: Final = Identity()
 
 
-def _no_password() -> str:
-    """OpenSSL would ask a terminal for the one of an encrypted key."""
+def no_password() -> str:
+    """For ssl, which would ask a terminal for the one of an encrypted key. Raises ValueError."""
     raise ValueError("the key is encrypted; expected one without a password")
 
 

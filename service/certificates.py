@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 from cnnsvc.errors import SettingError
+from cnnsvc.identity import no_password
 from service.reloaded import Reloaded
 
 _ALPN: Final = ["http/1.1"]
@@ -38,12 +39,11 @@ def read_credentials(certificate: Path, key: Path, client_ca: Path | None = None
     chain_pem, key_pem = _read("--tls-certificate", certificate), _read("--tls-key", key)
     client_ca_pem = None if client_ca is None else _read("--tls-client-ca", client_ca)
     expiry = {"certificate": _first_expiry("--tls-certificate", certificate, chain_pem)}
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.set_alpn_protocols(_ALPN)
+    context = _context(asks_for_certificates=client_ca_pem is not None)
     _check_key(certificate, chain_pem)
     try:
         # The files once more: ssl reads keys from nowhere else. One that changes in between is read again soon.
-        context.load_cert_chain(certificate, key, password=_no_password)
+        context.load_cert_chain(certificate, key, password=no_password)
     except (OSError, ValueError) as error:
         raise SettingError(f"--tls-certificate {certificate} and --tls-key {key} are no pair: {error}") from None
     if client_ca is not None and client_ca_pem is not None:
@@ -52,22 +52,12 @@ def read_credentials(certificate: Path, key: Path, client_ca: Path | None = None
             context.load_verify_locations(cadata=client_ca_pem.decode("ascii", "ignore"))
         except ssl.SSLError as error:
             raise SettingError(f"--tls-client-ca {client_ca} cannot be used: {error}") from None
-        context.verify_mode = ssl.CERT_REQUIRED
-        # A session that is resumed is not verified again, so one of an authority that is trusted no more would live on.
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.num_tickets = 0
     return Credentials(chain_pem, key_pem, client_ca_pem, context, expiry)
 
 
 def http_context(current: Callable[[], Credentials], *, asks_for_certificates: bool = True) -> ssl.SSLContext:
     """A context whose every handshake goes by the credentials of its moment."""
-    read = current()
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.set_alpn_protocols(_ALPN)
-    if asks_for_certificates and read.client_ca_pem is not None:
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.num_tickets = 0
+    context = _context(asks_for_certificates=asks_for_certificates and current().client_ca_pem is not None)
 
     def take_current(connection: ssl.SSLObject, server_name: str | None, _: ssl.SSLContext) -> None:
         connection.context = current().context
@@ -100,6 +90,17 @@ def watched_credentials(certificate: Path, key: Path, client_ca: Path | None) ->
     return Reloaded("certificates", paths, lambda: read_credentials(certificate, key, client_ca))
 
 
+def _context(*, asks_for_certificates: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.set_alpn_protocols(_ALPN)
+    if asks_for_certificates:
+        context.verify_mode = ssl.CERT_REQUIRED
+        # A session that is resumed is not verified again, so one of an authority that is trusted no more would live on.
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.num_tickets = 0
+    return context
+
+
 def _configuration(read: Credentials) -> grpc.ServerCertificateConfiguration:
     return grpc.ssl_server_certificate_configuration([(read.key_pem, read.chain_pem)], read.client_ca_pem)
 
@@ -130,8 +131,3 @@ def _check_key(path: Path, pem: bytes) -> None:
     is_ec = isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES
     if not is_rsa and not is_ec:
         raise SettingError(f"--tls-certificate {path} has a key that gRPC cannot use; expected RSA, P-256 or P-384")
-
-
-def _no_password() -> str:
-    """OpenSSL would ask a terminal for the one of an encrypted key."""
-    raise ValueError("the key is encrypted; expected one without a password, readable by the service alone")
