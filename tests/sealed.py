@@ -20,8 +20,9 @@ ROOT: Final = Path(__file__).parent.parent
 
 _CALLS: Final = "connect,sendto,sendmsg,sendmmsg"
 _CALL: Final = re.compile(r"\d+<(?P<process>.*?)> (?P<call>\w+)\(")
-_NO_CALL: Final = re.compile(r"\d+<.*?> (<\.\.\. |\+\+\+ |--- )")
-"""The end of a call that was interrupted, whose beginning has the address; the end of a process; a signal."""
+_NO_CALL: Final = re.compile(r"\d+<.*?> (<\.\.\. |\+\+\+ |--- |\?\?\?\()")
+"""The end of a call that was interrupted, whose beginning has the address; the end of a process; a signal; a thread
+that was ended with its process at the entry of a call, before that could do anything."""
 _ADDRESS: Final = re.compile(r"\{sa_family=(?P<family>\w+)(?P<rest>[^}]*)\}")
 _HOST: Final = re.compile(r'(?:inet_addr\(|inet_pton\(AF_INET6, )"(?P<host>[^"]+)"')
 _PORT: Final = re.compile(r"sin6?_port=htons\((?P<port>\d+)\)")
