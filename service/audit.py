@@ -62,7 +62,7 @@ class _Entry(msgspec.Struct, frozen=True):
     """A call on its way to the thread: its line without images, and these."""
 
     line: AuditLine
-    images: Sequence[bytes]
+    images: Sequence[bytes | memoryview]
     best: list[tuple[str, float]]
     """Of each image, where there is an answer."""
     num_bytes: int
@@ -141,7 +141,7 @@ class AuditLog:
         self._num_bytes_out += entry.num_bytes
         return True
 
-    def _keep(self, images: ImageStore, digest: str, image: bytes) -> None:
+    def _keep(self, images: ImageStore, digest: str, image: bytes | memoryview) -> None:
         self._images_trouble.attempt(lambda: images.keep(digest, image))
 
 

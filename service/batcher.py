@@ -1,4 +1,4 @@
-"""From encoded images to scores: a queue that an engine's streams take from the moment they are free.
+"""From images to scores: a queue that an engine's streams take from the moment they are free.
 
 Each stream is a thread that decodes and infers: one hand-over an image instead of two, what waits is the small encoded
 image instead of its pixels, and a stream goes on without waiting for the event loop.
@@ -21,6 +21,9 @@ from cnnsvc.errors import CnnsvcError, LateError
 from cnnsvc.pixels import Pixels
 from service.batch_policy import batch_share
 from service.pace import Backlog, Pace, expected_seconds
+
+Image = bytes | Pixels
+"""Encoded, or decoded as the model's network wants it: uint8 (H, W, C)."""
 
 _log = logging.getLogger("cnnsvc.batcher")
 
@@ -58,16 +61,17 @@ class Inference:
 
 @dataclass(slots=True)
 class _Waiting:
-    image_bytes: bytes
+    image: Image
     """Empty once it is answered or its caller is gone: what waits in vain must not keep memory."""
     num_bytes: int
+    """To decode."""
     deadline: float
     queued_at: float
     answer: asyncio.Future[Inference]
     backlog: Backlog
 
     def forget(self, answer: asyncio.Future[Inference]) -> None:
-        self.image_bytes = b""
+        self.image = b""
         self.backlog.num_images -= 1
         self.backlog.num_bytes -= self.num_bytes
 
@@ -114,14 +118,14 @@ class Batcher:
         """Until so many more would be answered, as far as those before them tell; 0 where a stream is free."""
         return expected_seconds(self._pace, self._backlog, len(self._threads), num_images, num_bytes)
 
-    def submit(self, image_bytes: bytes, deadline: float) -> asyncio.Future[Inference]:
+    def submit(self, image: Image, deadline: float) -> asyncio.Future[Inference]:
         """The inference to come. It fails with LateError past the deadline, ImageError, TooLargeError or EngineError.
 
-        Cancelled before a stream takes it, it costs nothing.
+        Pixels must have the shape that the engine takes. Cancelled before a stream takes it, it costs nothing.
         """
         answer: asyncio.Future[Inference] = self._loop.create_future()
-        num_bytes = len(image_bytes)
-        waiting = _Waiting(image_bytes, num_bytes, deadline, self._clock(), answer, self._backlog)
+        num_bytes = num_bytes_to_decode(image)
+        waiting = _Waiting(image, num_bytes, deadline, self._clock(), answer, self._backlog)
         self._backlog.num_images += 1
         self._backlog.num_bytes += num_bytes
         answer.add_done_callback(waiting.forget)
@@ -184,7 +188,7 @@ class Batcher:
         if began >= waiting.deadline:
             return LateError("the deadline passed while the image was queued")
         try:
-            image_hwc = self._decode(waiting.image_bytes)
+            image_hwc = self._decode(waiting.image) if isinstance(waiting.image, bytes) else waiting.image
         except CnnsvcError as error:
             # Their frames hold this thread's, and its list of outcomes holds the error: a cycle that keeps the image.
             error.__traceback__ = error.__context__ = None
@@ -237,6 +241,10 @@ class Batcher:
                     waiting.answer.set_result(outcome)
             elif not waiting.answer.done():
                 waiting.answer.set_exception(outcome)
+
+
+def num_bytes_to_decode(image: Image) -> int:
+    return len(image) if isinstance(image, bytes) else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,8 +47,8 @@ class CallRecord:
     """Since 1970."""
     began_at: float = field(default_factory=time.monotonic)
     """Seconds."""
-    images: Sequence[bytes] = ()
-    """Encoded; empty where the call was refused before they were known."""
+    images: Sequence[bytes | memoryview] = ()
+    """As they came, encoded or as bytes of pixels; empty where the call was refused before they were known."""
     model: str = ""
     version: int = 0
     """Of the model that was asked, whether it answered or not."""

@@ -20,7 +20,7 @@ class ImageStore:
         """In bytes, the oldest image first."""
         self._num_bytes = sum(self._sizes.values())
 
-    def keep(self, digest: str, image: bytes) -> None:
+    def keep(self, digest: str, image: bytes | memoryview) -> None:
         """Raises OSError; the image is not there then. One that is there already stays as old as it is."""
         if digest in self._sizes or len(image) > self._max_bytes:
             return

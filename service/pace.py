@@ -15,7 +15,7 @@ class Backlog:
 
     num_images: int = 0
     num_bytes: int = 0
-    """Encoded."""
+    """To decode."""
 
 
 class Pace:
@@ -37,11 +37,12 @@ class Pace:
 
     def seconds(self, num_images: int, num_bytes: int) -> float:
         """What they take in one stream."""
-        if not self._num_bytes:
+        if not self._num_images:
             return 0.0
-        return (
-            num_images * self._inference_seconds / self._num_images + num_bytes * self._decode_seconds / self._num_bytes
-        )
+        seconds = num_images * self._inference_seconds / self._num_images
+        if self._num_bytes:  # pixels have none to decode
+            seconds += num_bytes * self._decode_seconds / self._num_bytes
+        return seconds
 
 
 def expected_seconds(pace: Pace, backlog: Backlog, num_streams: int, num_images: int, num_bytes: int) -> float:

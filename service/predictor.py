@@ -1,16 +1,18 @@
-"""One call from encoded images to named classes, whatever protocol it came by: admit, decode, batch, run, rank."""
+"""One call from images to named classes, whatever protocol it came by: admit, decode, batch, run, rank."""
 
 import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from cnnsvc.classification import Timings
+from cnnsvc.engines.base import Scores
 from cnnsvc.errors import CnnsvcError, InvalidError, Kind, LateError, OverloadedError, TooLargeError
+from cnnsvc.manifest import ImageShape
 from cnnsvc.ranking import ScoredClasses, check_top_k, rank
 from service.admission import Admission
-from service.batcher import Batcher, Inference
+from service.batcher import Batcher, Image, Inference, num_bytes_to_decode
 from service.call_record import CallRecord
 from service.pace import is_in_time
 from service.registry import Registry, ServedModel
@@ -23,8 +25,7 @@ _OWN_LIMIT: Final = 0.9
 class Query:
     """One call."""
 
-    images: Sequence[bytes]
-    """Encoded images."""
+    images: Sequence[Image]
     model: str = ""
     """Name; "" is the only model."""
     version: int = 0
@@ -45,6 +46,9 @@ class Answer:
     results: list[ScoredClasses]
     """One an image, in the order of the query."""
     timings: Timings
+    scores: Sequence[Scores] = ()
+    """float32 (K,) an image, all classes in the order of their names."""
+    class_names: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class PredictorLimits:
     num_patient: int = 16
     """Calls of classify_when_room admitted at once: enough to keep every engine stream busy."""
     queue_limit_bytes: int = 256 * 1024 * 1024
-    """Encoded, of images admitted and not yet answered and of bodies that are being received."""
+    """Of images admitted and not yet answered, as they came, and of bodies that are being received."""
 
 
 class Predictor:
@@ -71,17 +75,19 @@ class Predictor:
         started = time.monotonic()
         record = query.record
         if record is not None:
-            record.images = query.images
+            record.images = _as_bytes(query.images)
         served = self._registry.get(query.model, query.version, query.label)
         manifest = served.manifest
         if record is not None:
             record.model, record.version = manifest.name, manifest.version
         top_k = check_top_k(query.top_k, len(manifest.class_names))
         deadline = self._deadline(query, started)
-        num_images, num_bytes = len(query.images), sum(map(len, query.images))
+        size = _size(query.images)
+        num_images = size.num_images
         self._check_number(num_images)
-        self._require_room(served.batcher, num_images, num_bytes, deadline - started)
-        self.admission.add(num_images, num_bytes)
+        _check_pixels(query.images, manifest.image)
+        self._require(served.batcher, size, deadline - started)
+        self.admission.add(num_images, size.num_bytes)
         try:
             inferences = await _infer_all(served, query.images, started, deadline)
         except Exception as error:
@@ -89,12 +95,19 @@ class Predictor:
                 served.tally.num_failed += num_images
             raise
         finally:
-            self.admission.release(num_images, num_bytes)
+            self.admission.release(num_images, size.num_bytes)
         served.tally.num_answered += num_images
         results = [_observe(served, inference, top_k) for inference in inferences]
         if record is not None:
             record.stages, record.results = inferences, results
-        return Answer(manifest.name, manifest.version, results, _slowest(inferences, time.monotonic() - started))
+        return Answer(
+            manifest.name,
+            manifest.version,
+            results,
+            _slowest(inferences, time.monotonic() - started),
+            [one.scores_k for one in inferences],
+            manifest.class_names,
+        )
 
     async def classify_when_room(self, query: Query) -> Answer:
         """As classify, for one image, but waits where that is overloaded; the service's own time limit counts after it.
@@ -103,7 +116,7 @@ class Predictor:
         filling the queue that other calls need, and nobody waits behind more of their images than that.
         """
         if query.record is not None:
-            query.record.images = query.images
+            query.record.images = _as_bytes(query.images)
         patience_seconds = None if query.deadline is None else query.deadline - time.monotonic()
         try:
             async with asyncio.timeout(patience_seconds) as patience, self._turns:
@@ -115,10 +128,10 @@ class Predictor:
             raise LateError("the deadline passed while the image waited for its turn") from None
 
     def require_room(self, query: Query, num_bytes: int) -> None:
-        """Raises what classify would now, for one image of so many bytes that need not have come yet."""
+        """Raises what classify would now, for one encoded image of so many bytes that need not have come yet."""
         now = time.monotonic()
         served = self._registry.get(query.model, query.version, query.label)
-        self._require_room(served.batcher, 1, num_bytes, self._deadline(query, now) - now)
+        self._require(served.batcher, _Size(1, num_bytes, num_bytes), self._deadline(query, now) - now)
 
     def _is_own_fault(self, error: Exception, allowed_seconds: float) -> bool:
         """Whether it speaks against the version that was asked: late is only what our own limit ended."""
@@ -140,11 +153,12 @@ class Predictor:
         if num_images > limit:
             raise TooLargeError(f"the call has {num_images} images; allowed are {limit}")
 
-    def _require_room(self, batcher: Batcher, num_images: int, num_bytes: int, remaining_seconds: float) -> None:
+    def _require(self, batcher: Batcher, size: "_Size", remaining_seconds: float) -> None:
         """Raises OverloadedError where there is no room or the answer would be late: such a call shall cost nothing."""
+        num_images, num_bytes, to_decode = size
         if not self.admission.has_room(num_images, num_bytes):
             self.admission.require_room(num_images, num_bytes, retry_after_seconds=_retry_after(batcher))
-        expected_seconds = batcher.expected_seconds(num_images, num_bytes)
+        expected_seconds = batcher.expected_seconds(num_images, to_decode)
         if not is_in_time(expected_seconds, remaining_seconds):
             raise OverloadedError(
                 f"{num_images} images came and {self.admission.num_images} wait for an answer, which is expected in"
@@ -155,12 +169,40 @@ class Predictor:
     def _has_room(self, query: Query) -> bool:
         """Whether classify would not refuse it as overloaded. Raises NotFoundError or NotReadyError."""
         now = time.monotonic()
-        num_images, num_bytes = len(query.images), sum(map(len, query.images))
+        num_images, num_bytes, to_decode = _size(query.images)
         batcher = self._registry.get(query.model, query.version, query.label).batcher
-        expected_seconds = batcher.expected_seconds(num_images, num_bytes)
+        expected_seconds = batcher.expected_seconds(num_images, to_decode)
         return self.admission.has_room(num_images, num_bytes) and is_in_time(
             expected_seconds, self._deadline(query, now) - now
         )
+
+
+class _Size(NamedTuple):
+    """Of a call's images."""
+
+    num_images: int
+    num_bytes: int
+    """To hold."""
+    num_bytes_to_decode: int
+
+
+def _size(images: Sequence[Image]) -> _Size:
+    to_decode = sum(map(num_bytes_to_decode, images))
+    pixels = sum(image.nbytes for image in images if not isinstance(image, bytes))
+    return _Size(len(images), to_decode + pixels, to_decode)
+
+
+def _as_bytes(images: Sequence[Image]) -> Sequence[bytes | memoryview]:
+    """As they came, pixels as their bytes."""
+    return [image if isinstance(image, bytes) else image.reshape(-1).data for image in images]
+
+
+def _check_pixels(images: Sequence[Image], shape: ImageShape) -> None:
+    """Raises InvalidError for pixels that the network does not take."""
+    expected = shape.height, shape.width, shape.channels
+    for image in images:
+        if not isinstance(image, bytes) and image.shape != expected:
+            raise InvalidError(f"pixels of shape {list(image.shape)} came; expected {list(expected)}, uint8")
 
 
 def _retry_after(batcher: Batcher) -> float:
@@ -168,7 +210,7 @@ def _retry_after(batcher: Batcher) -> float:
     return batcher.expected_seconds() or 1.0
 
 
-async def _infer_all(served: ServedModel, images: Sequence[bytes], started: float, deadline: float) -> list[Inference]:
+async def _infer_all(served: ServedModel, images: Sequence[Image], started: float, deadline: float) -> list[Inference]:
     """All or none: the first image that fails ends the call and is named by its place."""
     loop = asyncio.get_running_loop()
     answers = [served.batcher.submit(image, deadline) for image in images]

@@ -5,7 +5,7 @@ import errno
 import hashlib
 import json
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from cnnsvc.model import ModelOptions
 from service import logs
 from service.access import Access, Scope, Token, hash_of
 from service.audit import MOST_BYTES, MOST_CALLS, AuditLog
+from service.batcher import Image
 from service.call_record import CallRecord, Outcome
 from service.image_store import ImageStore
 from service.line_file import LineFile
@@ -66,7 +67,7 @@ class Room:
         self.loader = Loader(self.registry, metrics, ModelOptions("openvino", num_streams=2, max_batch_size=2))
         self.predictor = Predictor(self.registry, PredictorLimits(8, 6, 10_000))
 
-    async def call(self, images: list[bytes], *, model: str = "", caller: str = "") -> None:
+    async def call(self, images: Sequence[Image], *, model: str = "", caller: str = "") -> None:
         if caller:
             token = Token(caller, [Scope.CLASSIFY], hash_of("a"))
             Access(lambda: [token]).check("Bearer a", Scope.CLASSIFY)
@@ -117,6 +118,14 @@ async def test_an_answered_call_is_a_line(room: Room) -> None:
     assert [one["sha256"] for one in found] == [hashlib.sha256(image).hexdigest() for image in images]
     assert [one["num_bytes"] for one in found] == list(map(len, images))
     assert all(one["class"] in CLASS_NAMES and 0 < one["score"] <= 1 for one in found)
+
+
+async def test_pixels_are_known_by_their_bytes(room: Room) -> None:
+    """Of an image that came decoded the hash is that of its pixels, row by row."""
+    pixels = room.registry.get("flowers").model.decode(encode("PNG"))
+    await room.call([pixels])
+    (found,) = room.lines()[0]["images"]
+    assert (found["sha256"], found["num_bytes"]) == (hashlib.sha256(pixels.tobytes()).hexdigest(), pixels.nbytes)
 
 
 async def test_refused_calls_are_lines(room: Room) -> None:

@@ -25,6 +25,13 @@ def test_images_of_different_size_are_told_apart() -> None:
     assert pace.seconds(10, 10 * LARGE) == pytest.approx(10 * pace.seconds(1, LARGE))
 
 
+def test_pixels_cost_their_inference_alone() -> None:
+    """Of images without bytes to decode the inference is learnt, and nothing else is expected of them."""
+    pace = pace_of((0, 0.0, 0.003))
+    assert pace.seconds(2, 0) == pytest.approx(0.006)
+    assert pace_of((SMALL, 0.001, 0.003)).seconds(2, 0) == pytest.approx(0.006)
+
+
 def test_streams_share_the_backlog() -> None:
     """What waits is divided by the streams, and so are a call's own images, as far as there are any."""
     pace = pace_of((SMALL, 0.001, 0.009))

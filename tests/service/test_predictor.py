@@ -56,6 +56,20 @@ async def test_the_answer_is_that_of_the_bundle(room: Room, tmp_path: Path) -> N
     local.close()
 
 
+async def test_pixels_are_answered_as_the_image_that_they_are_of(room: Room) -> None:
+    """Decoded pixels get the scores of the encoded image, to the bit, and count as it does."""
+    images = [encode("PNG", seed=seed) for seed in range(3)]
+    model = room.registry.get("flowers").model
+    encoded = await room.predictor.classify(Query(images))
+    decoded = await room.predictor.classify(Query([model.decode(images[0]), images[1], model.decode(images[2])]))
+    assert decoded.results == encoded.results
+    assert np.array_equal(decoded.scores, encoded.scores)
+    assert decoded.class_names == list(CLASS_NAMES)
+    stages = {"stage": "decode", "model": "flowers", "version": "1"}
+    assert room.value("cnnsvc_stage_duration_seconds_count", **stages) == 6
+    assert (room.predictor.admission.num_images, room.predictor.admission.num_bytes) == (0, 0)
+
+
 async def test_top_k_limits_the_classes(room: Room) -> None:
     """top_k 1 gives the best class only; more than there are is refused."""
     (best,) = (await room.predictor.classify(Query([encode("PNG")], top_k=1))).results
@@ -74,6 +88,7 @@ async def test_top_k_limits_the_classes(room: Room) -> None:
         (Query([b"x"]), ImageError, "^not an image"),
         (Query([encode("PNG"), b"x", encode("PNG")]), ImageError, "^image 2 of 3: not an image"),
         (Query([b"x"], deadline=0.0), LateError, "had passed"),
+        (Query([np.zeros((5, 4, 3), np.uint8)]), InvalidError, r"pixels of shape \[5, 4, 3\] came; expected"),
     ],
 )
 async def test_refusals(room: Room, query: Query, error: type[Exception], message: str) -> None:
