@@ -5,16 +5,19 @@ import dataclasses
 import logging
 import socket
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import grpc
 from grpc_health.v1 import health
 
 from service.admin import Admin
+from service.frontends.grpc_calls import GrpcCalls
 from service.frontends.grpc_door import GrpcDoor
 from service.frontends.grpc_farewell import send_away
 from service.frontends.grpc_gate import GrpcGate
 from service.frontends.grpc_server import build_grpc_server
+from service.frontends.grpc_service import GrpcService
 from service.frontends.http_admin import AdminDoor
 from service.frontends.http_app import build_http_app, build_metrics_app
 from service.frontends.http_connection import ConnectionLimits
@@ -42,7 +45,7 @@ class Doors:
         self,
         http_servers: list[HttpServer],
         grpc_door: GrpcDoor,
-        classifier: NativeClassifier,
+        calls: GrpcCalls,
         health_servicer: health.aio.HealthServicer,
         *,
         is_encrypted: bool = False,
@@ -51,7 +54,7 @@ class Doors:
         self._http_servers = http_servers
         self._is_encrypted = is_encrypted
         self._grpc = grpc_door
-        self._classifier = classifier
+        self._calls = calls
         self._grpc_port = 0
         self._serving: list[asyncio.Task[None]] = []
 
@@ -101,14 +104,14 @@ class Doors:
             await take_in(listeners, _remaining_seconds(deadline))
         if not self._is_encrypted:  # into which nobody but gRPC can write
             await self._send_clients_away(deadline)
-        self._classifier.stop_streams()
+        self._calls.stop_streams()
         remaining = _remaining_seconds(deadline)
         ending = asyncio.create_task(self._grpc.stop(remaining + _LAST_WORDS_SECONDS))
         try:
             async with asyncio.timeout(remaining):
-                await self._classifier.until_idle()
+                await self._calls.until_idle()
         except TimeoutError:
-            self._classifier.cut_short()
+            self._calls.cut_short()
         await self._grpc.stop(_LAST_WORDS_SECONDS)  # the shorter of the two holds
         await ending
 
@@ -122,7 +125,7 @@ class Doors:
                 told |= set(map(_peer, send_away([each for each in connections if _peer(each) not in told])))
             if len(told) > num_told:
                 until = min(deadline, time.monotonic() + LINGER_SECONDS)
-            self._classifier.stop_streams()
+            self._calls.stop_streams()
             if time.monotonic() >= until:
                 return
             await asyncio.sleep(_ROUND_SECONDS)
@@ -138,11 +141,12 @@ def build_doors(
 ) -> Doors:
     health_servicer = Health()
     stream_limits = StreamLimits(settings.stream_window, num_bytes=settings.body_limit_bytes)
-    classifier = NativeClassifier(predictor, registry, metrics, stream_limits)
+    calls = GrpcCalls(metrics)
+    services = [NativeClassifier(predictor, registry, metrics, calls, stream_limits).service()]
     return Doors(
         _http_servers(settings, predictor, registry, metrics, keys, admin),
-        _grpc_door(settings, classifier, health_servicer, metrics, keys),
-        classifier,
+        _grpc_door(settings, services, health_servicer, metrics, keys),
+        calls,
         health_servicer,
         is_encrypted=keys.certificates is not None,
     )
@@ -150,7 +154,7 @@ def build_doors(
 
 def _grpc_door(
     settings: ServeSettings,
-    classifier: NativeClassifier,
+    services: Sequence[GrpcService],
     health_servicer: health.aio.HealthServicer,
     metrics: Metrics,
     keys: Keys,
@@ -159,7 +163,7 @@ def _grpc_door(
 
     def build() -> grpc.aio.Server:
         return build_grpc_server(
-            classifier,
+            services,
             health_servicer,
             body_limit_bytes=settings.body_limit_bytes,
             is_port_shared=settings.workers > 1,

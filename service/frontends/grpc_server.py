@@ -1,16 +1,15 @@
-"""The gRPC door: native service, standard health and reflection on one port."""
+"""The gRPC door: our services, standard health and reflection on one port."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import grpc
-from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from cnnsvc.errors import SettingError
-from service.frontends.native_grpc import NativeClassifier
-from service.health import CLASSIFIER_SERVICE
+from service.frontends.grpc_reflection import public_pool
+from service.frontends.grpc_service import GrpcService
 
 DEFAULT_CONNECTION_LIMIT: Final = 4096
 _MAX_CALLS_PER_CONNECTION: Final = 1024
@@ -19,12 +18,10 @@ _MAX_IDLE_MS: Final = 15 * 60_000
 """Without a call; clients connect again by themselves."""
 _HANDSHAKE_MS: Final = 10_000
 _METADATA_BYTES: Final = 16 * 1024
-_UNARY_METHODS: Final = ("Classify", "ListModels", "GetModel")
-_STREAM_METHODS: Final = ("ClassifyStream",)
 
 
 def build_grpc_server(
-    classifier: NativeClassifier,
+    services: Sequence[GrpcService],
     health_servicer: health.aio.HealthServicer,
     *,
     body_limit_bytes: int,
@@ -53,29 +50,13 @@ def build_grpc_server(
             ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
         ],
     )
-    handlers = _method_handlers(classifier)
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(CLASSIFIER_SERVICE, handlers),))
+    server.add_generic_rpc_handlers([service.handler() for service in services])
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
-    health_service = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-    reflection.enable_server_reflection((CLASSIFIER_SERVICE, health_service, reflection.SERVICE_NAME), server)
+    names = [*(service.name for service in services), health.SERVICE_NAME, reflection.SERVICE_NAME]
+    standard: list[Any] = [health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR]  # whose stubs name another class
+    pool = public_pool([*(service.file for service in services), *standard])
+    reflection.enable_server_reflection(names, server, pool)
     return server
-
-
-def _method_handlers(classifier: NativeClassifier) -> "dict[str, grpc.RpcMethodHandler[bytes, Message]]":
-    """Requests reach the methods as bytes: gRPC would answer UNKNOWN to those that it cannot parse, uncounted."""
-    handlers: dict[str, grpc.RpcMethodHandler[bytes, Message]] = {
-        name: grpc.unary_unary_rpc_method_handler(getattr(classifier, name), response_serializer=_serialize)
-        for name in _UNARY_METHODS
-    }
-    for name in _STREAM_METHODS:
-        handlers[name] = grpc.stream_stream_rpc_method_handler(
-            getattr(classifier, name), response_serializer=_serialize
-        )
-    return handlers
-
-
-def _serialize(message: Message) -> bytes:
-    return message.SerializeToString()
 
 
 def bind_grpc(server: grpc.aio.Server, host: str, port: int, credentials: grpc.ServerCredentials | None = None) -> int:

@@ -1,64 +1,52 @@
 """The native gRPC service, cnnsvc.v1.Classifier: messages to queries and answers to messages."""
 
-import asyncio
 import functools
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final, TypeVar
+from collections.abc import AsyncIterator
+from typing import Final
 
 import msgspec
 
-from cnnsvc.errors import InvalidError, NotReadyError
+from cnnsvc.errors import InvalidError
 from cnnsvc.pb import classifier_pb2 as pb
-from cnnsvc.pb import classifier_pb2_grpc as pb_grpc
 from cnnsvc.ranking import ScoredClasses
 from service.call_record import CallRecord
-from service.frontends.grpc_boundary import Context, describe, late_at_deadline, name_call, parse, refuse
+from service.frontends.grpc_boundary import Context, describe, late_at_deadline, parse
+from service.frontends.grpc_calls import GrpcCalls
+from service.frontends.grpc_service import GrpcService
 from service.frontends.native_stream import ImageStream, StreamLimits
+from service.health import CLASSIFIER_SERVICE
 from service.metrics import Metrics, ObservedRequest
 from service.predictor import Answer, Predictor, Query
 from service.registry import Registry, ServedModel
 
-Response = TypeVar("Response")
-_CUT_SHORT: Final = "the server is stopping, and the call did not end within its time of grace"
 _STREAM_LIMITS: Final = StreamLimits(num_images=32, num_bytes=32 * 1024 * 1024)
 
 
-class NativeClassifier(pb_grpc.ClassifierServicer):
+class NativeClassifier:
     def __init__(
         self,
         predictor: Predictor,
         registry: Registry,
         metrics: Metrics,
+        calls: GrpcCalls,
         stream_limits: StreamLimits = _STREAM_LIMITS,
     ) -> None:
         self._predictor = predictor
         self._registry = registry
         self._metrics = metrics
+        self._calls = calls
         self._stream_limits = stream_limits
-        self._stopping = asyncio.Event()
-        self._calls: set[asyncio.Task[object] | None] = set()
-        self._idle = asyncio.Event()
-        self._is_cut_short = False
 
-    def stop_streams(self) -> None:
-        """Ends every stream with UNAVAILABLE as soon as the images that it has read are answered."""
-        self._stopping.set()
+    def service(self) -> GrpcService:
+        return GrpcService(
+            CLASSIFIER_SERVICE,
+            pb.DESCRIPTOR,
+            {"Classify": self.Classify, "ListModels": self.ListModels, "GetModel": self.GetModel},
+            {"ClassifyStream": self.ClassifyStream},
+        )
 
-    async def until_idle(self) -> None:
-        """Waits until no call is being answered."""
-        while self._calls:
-            self._idle.clear()
-            await self._idle.wait()
-
-    def cut_short(self) -> None:
-        """Ends every call that is being answered with UNAVAILABLE: the server's time of grace is over."""
-        self._is_cut_short = True
-        for task in self._calls:
-            assert task is not None
-            task.cancel()
-
-    async def Classify(  # noqa: N802  # gRPC calls the method by its name in the .proto
+    async def Classify(  # noqa: N802  # its name in the .proto
         self, request_bytes: bytes, context: Context
     ) -> pb.ClassifyResponse | None:
         async def answer(observed: ObservedRequest) -> pb.ClassifyResponse:
@@ -67,7 +55,7 @@ class NativeClassifier(pb_grpc.ClassifierServicer):
             observed.model, observed.version = found.model, found.version
             return _classify_response(found)
 
-        return await self._serve("classify", context, answer)
+        return await self._calls.serve("classify", context, answer)
 
     async def ListModels(  # noqa: N802  # as above
         self, request_bytes: bytes, context: Context
@@ -82,7 +70,7 @@ class NativeClassifier(pb_grpc.ClassifierServicer):
                 ],
             )
 
-        return await self._serve("list_models", context, answer)
+        return await self._calls.serve("list_models", context, answer)
 
     async def GetModel(  # noqa: N802  # as above
         self, request_bytes: bytes, context: Context
@@ -93,26 +81,15 @@ class NativeClassifier(pb_grpc.ClassifierServicer):
             observed.model, observed.version = served.manifest.name, served.manifest.version
             return _model_message(served)
 
-        return await self._serve("get_model", context, answer)
+        return await self._calls.serve("get_model", context, answer)
 
     async def ClassifyStream(  # noqa: N802  # as above
         self, request_iterator: AsyncIterator[bytes], context: Context
     ) -> None:
         """Reads through the context instead of the iterator, which nothing could pause."""
-        name_call(context)
         answer = functools.partial(self._answer_streamed, context)
-        task = asyncio.current_task()
-        self._calls.add(task)
-        try:
-            await ImageStream(context, answer, self._stream_limits, self._stopping).serve()
-        except Exception as error:
-            await refuse(context, error)
-        except asyncio.CancelledError:
-            if not self._is_cut_short:
-                raise
-            await refuse(context, NotReadyError(_CUT_SHORT))
-        finally:
-            self._call_ended(task)
+        stream = ImageStream(context, answer, self._stream_limits, self._calls.stopping)
+        await self._calls.guard(context, stream.serve())
 
     async def _answer_streamed(self, context: Context, request: pb.ClassifyStreamRequest) -> pb.ClassifyStreamResponse:
         """The answer to one image of a stream, measured as a call of its own; an error is an answer."""
@@ -124,34 +101,6 @@ class NativeClassifier(pb_grpc.ClassifierServicer):
         except Exception as error:
             kind, message = describe(error)
             return pb.ClassifyStreamResponse(id=request.id, error=pb.StreamError(kind=kind.value, message=message))
-
-    async def _serve(
-        self,
-        method: str,
-        context: Context,
-        answer: Callable[[ObservedRequest], Awaitable[Response]],
-    ) -> Response | None:
-        """Names and measures the call, and translates what it raises; a refused one has no response."""
-        name_call(context)
-        task = asyncio.current_task()
-        self._calls.add(task)
-        try:
-            with self._metrics.request("grpc", method, context) as observed, late_at_deadline(context):
-                return await answer(observed)
-        except Exception as error:
-            await refuse(context, error)
-        except asyncio.CancelledError:
-            if not self._is_cut_short:
-                raise
-            await refuse(context, NotReadyError(_CUT_SHORT))
-        finally:
-            self._call_ended(task)
-        return None
-
-    def _call_ended(self, task: "asyncio.Task[object] | None") -> None:
-        self._calls.discard(task)
-        if not self._calls:
-            self._idle.set()
 
 
 def _query(request: pb.ClassifyRequest, context: Context, record: CallRecord | None) -> Query:

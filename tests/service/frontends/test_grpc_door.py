@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from bench.faults.frame_attacks import path_of_noise
 from cnnsvc.pb import classifier_pb2 as pb
 from cnnsvc.pb import classifier_pb2_grpc as pb_grpc
+from service.frontends.grpc_calls import GrpcCalls
 from service.frontends.grpc_door import GrpcDoor
 from service.frontends.grpc_server import build_grpc_server
 from service.frontends.native_grpc import NativeClassifier
@@ -24,9 +25,9 @@ NUM_ATTACKS = 3
 
 def _door() -> GrpcDoor:
     metrics = Metrics(CollectorRegistry(), version="0")
-    classifier = NativeClassifier(FakePredictor(), FakeRegistry(), metrics)
+    classifier = NativeClassifier(FakePredictor(), FakeRegistry(), metrics, GrpcCalls(metrics))
     servicer = health.aio.HealthServicer()
-    return GrpcDoor(lambda: build_grpc_server(classifier, servicer, body_limit_bytes=100_000))
+    return GrpcDoor(lambda: build_grpc_server([classifier.service()], servicer, body_limit_bytes=100_000))
 
 
 async def test_a_path_that_is_no_text_does_not_close_it(caplog: pytest.LogCaptureFixture) -> None:

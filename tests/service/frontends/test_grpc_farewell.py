@@ -47,11 +47,11 @@ async def test_what_has_begun_goes_on() -> None:
         assert _send_away(door) == 1
         await asyncio.sleep(0.2)
         assert not call.done()
-        door.classifier.cut_short()
+        door.calls.cut_short()
         assert await call.code() is grpc.StatusCode.UNAVAILABLE
         assert "the server is stopping" in (await call.details() or "")
         assert dict(await call.trailing_metadata())["cnnsvc-error-kind"] == "not_ready"
-        await asyncio.wait_for(door.classifier.until_idle(), 5)
+        await asyncio.wait_for(door.calls.until_idle(), 5)
 
 
 async def test_busy_clients_lose_no_call() -> None:

@@ -14,6 +14,7 @@ from cnnsvc.pb import classifier_pb2 as pb
 from cnnsvc.pb import classifier_pb2_grpc as pb_grpc
 from service.access import Access, Scope, Token, hash_of
 from service.frontends.grpc_boundary import ERROR_KIND_KEY
+from service.frontends.grpc_calls import GrpcCalls
 from service.frontends.grpc_gate import GrpcGate
 from service.frontends.grpc_server import bind_grpc, build_grpc_server
 from service.frontends.native_grpc import NativeClassifier
@@ -31,10 +32,10 @@ class Door:
         metrics = Metrics(self.prometheus, version="test")
         self.predictor = FakePredictor()
         registry = FakeRegistry([served_model(manifest_of(), metrics)])
-        classifier = NativeClassifier(self.predictor, registry, metrics)
+        classifier = NativeClassifier(self.predictor, registry, metrics, GrpcCalls(metrics))
         gate = GrpcGate(Access(lambda: TOKENS, public), metrics)
         self.server = build_grpc_server(
-            classifier, health.aio.HealthServicer(), body_limit_bytes=100_000, interceptors=[gate]
+            [classifier.service()], health.aio.HealthServicer(), body_limit_bytes=100_000, interceptors=[gate]
         )
         port = bind_grpc(self.server, "127.0.0.1", 0)
         self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")

@@ -18,6 +18,7 @@ from cnnsvc.model import ModelOptions
 from cnnsvc.pb import classifier_pb2 as pb
 from cnnsvc.pb import classifier_pb2_grpc as pb_grpc
 from cnnsvc.retry_info import retry_after_seconds
+from service.frontends.grpc_calls import GrpcCalls
 from service.frontends.grpc_server import bind_grpc, build_grpc_server
 from service.frontends.native_grpc import NativeClassifier
 from service.loader import Loader
@@ -40,8 +41,11 @@ class Door:
         self.registry = Registry(metrics)
         self.loader = Loader(self.registry, metrics, ModelOptions("openvino"))
         self.predictor = predictor or Predictor(self.registry, PredictorLimits(8, 4, 10_000))
-        self.classifier = NativeClassifier(self.predictor, self.registry, metrics)
-        self.server = build_grpc_server(self.classifier, health.aio.HealthServicer(), body_limit_bytes=BODY_LIMIT_BYTES)
+        self.calls = GrpcCalls(metrics)
+        classifier = NativeClassifier(self.predictor, self.registry, metrics, self.calls)
+        self.server = build_grpc_server(
+            [classifier.service()], health.aio.HealthServicer(), body_limit_bytes=BODY_LIMIT_BYTES
+        )
         self.port = bind_grpc(self.server, "127.0.0.1", 0)
         self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{self.port}")
         self.stub = pb_grpc.ClassifierStub(self.channel)

@@ -21,6 +21,7 @@ from cnnsvc.model import Model, ModelOptions
 from cnnsvc.pb import classifier_pb2 as pb
 from cnnsvc.pb import classifier_pb2_grpc as pb_grpc
 from service.batcher import Batcher
+from service.frontends.grpc_calls import GrpcCalls
 from service.frontends.grpc_server import bind_grpc, build_grpc_server
 from service.frontends.native_grpc import NativeClassifier
 from service.frontends.native_stream import StreamLimits
@@ -61,8 +62,11 @@ class Door:
         bound = metrics.add_model(manifest, [], lambda: 0)
         registry = FakeRegistry([ServedModel(model, self.batcher, bound)])
         self.predictor = Predictor(registry, PredictorLimits(QUEUE_LIMIT, QUEUE_LIMIT, 10_000, NUM_PATIENT))
-        self.classifier = NativeClassifier(self.predictor, registry, metrics, limits)
-        self.server = build_grpc_server(self.classifier, health.aio.HealthServicer(), body_limit_bytes=BODY_LIMIT_BYTES)
+        self.calls = GrpcCalls(metrics)
+        classifier = NativeClassifier(self.predictor, registry, metrics, self.calls, limits)
+        self.server = build_grpc_server(
+            [classifier.service()], health.aio.HealthServicer(), body_limit_bytes=BODY_LIMIT_BYTES
+        )
         self.port = bind_grpc(self.server, "127.0.0.1", 0)
         self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{self.port}")
         self.stub = pb_grpc.ClassifierStub(self.channel)
@@ -300,7 +304,7 @@ async def test_a_server_that_stops_answers_what_it_has_read(door: Door) -> None:
     for number in range(3):
         await call.write(request(number, SLOW))
     await door.until_in_flight(3)
-    door.classifier.stop_streams()
+    door.calls.stop_streams()
     stopping = asyncio.create_task(door.server.stop(10))
     door.gate.set()
     assert {answer.id for answer in await read(call, 3)} == {"0", "1", "2"}
@@ -312,7 +316,7 @@ async def test_a_server_that_stops_answers_what_it_has_read(door: Door) -> None:
 
 async def test_a_stream_in_the_last_moment_is_refused(door: Door) -> None:
     """A stream that comes when the server is stopping ends as UNAVAILABLE without an image read."""
-    door.classifier.stop_streams()
+    door.calls.stop_streams()
 
     def stream() -> None:
         """With the blocking client: grpc.aio's may never tell the status of a call that ends while it writes."""
