@@ -12,6 +12,7 @@ import grpc
 from grpc_health.v1 import health
 
 from service.admin import Admin
+from service.frontends.dialects import Rooms, dialect_routes, dialect_services
 from service.frontends.grpc_calls import GrpcCalls
 from service.frontends.grpc_door import GrpcDoor
 from service.frontends.grpc_farewell import send_away
@@ -20,6 +21,7 @@ from service.frontends.grpc_server import build_grpc_server
 from service.frontends.grpc_service import GrpcService
 from service.frontends.http_admin import AdminDoor
 from service.frontends.http_app import build_http_app, build_metrics_app
+from service.frontends.http_call import CallLimits
 from service.frontends.http_connection import ConnectionLimits
 from service.frontends.http_server import LINGER_SECONDS, HttpServer, bind_http, build_http_server
 from service.frontends.native_grpc import NativeClassifier
@@ -142,9 +144,16 @@ def build_doors(
     health_servicer = Health()
     stream_limits = StreamLimits(settings.stream_window, num_bytes=settings.body_limit_bytes)
     calls = GrpcCalls(metrics)
-    services = [NativeClassifier(predictor, registry, metrics, calls, stream_limits).service()]
+    if not keys.access:
+        admin = None
+    elif not admin:
+        _log.info("there is no admin API: --bundle serves one version and no other")
+    limits = CallLimits(settings.body_limit_bytes, settings.max_images_per_call, settings.request_timeout_ms)
+    rooms = Rooms(predictor, registry, metrics, limits, admin)
+    classifier = NativeClassifier(predictor, registry, metrics, calls, stream_limits)
+    services = [classifier.service(), *dialect_services(rooms, calls)]
     return Doors(
-        _http_servers(settings, predictor, registry, metrics, keys, admin),
+        _http_servers(settings, rooms, keys),
         _grpc_door(settings, services, health_servicer, metrics, keys),
         calls,
         health_servicer,
@@ -174,25 +183,17 @@ def _grpc_door(
     return GrpcDoor(build, keys.grpc_credentials)
 
 
-def _http_servers(
-    settings: ServeSettings,
-    predictor: Predictor,
-    registry: Registry,
-    metrics: Metrics,
-    keys: Keys,
-    admin: Admin | None,
-) -> list[HttpServer]:
+def _http_servers(settings: ServeSettings, rooms: Rooms, keys: Keys) -> list[HttpServer]:
     """That of the HTTP door, and that of the metrics where they have a door of their own."""
     has_own_metrics = settings.metrics_port is not None
     app = build_http_app(
-        predictor,
-        registry,
-        metrics,
-        body_limit_bytes=settings.body_limit_bytes,
-        max_images_per_call=settings.max_images_per_call,
-        request_timeout_ms=settings.request_timeout_ms,
+        rooms.predictor,
+        rooms.registry,
+        rooms.metrics,
+        rooms.limits,
         access=keys.access,
-        admin=_admin_door(admin, keys, metrics),
+        admin=AdminDoor(rooms.admin, rooms.metrics) if rooms.admin else None,
+        dialects=dialect_routes(rooms),
         has_metrics=not has_own_metrics,
     )
     limits = ConnectionLimits(
@@ -200,16 +201,9 @@ def _http_servers(
     )
     servers = [build_http_server(app, limits, keys.http_context())]
     if has_own_metrics:
-        metrics_app = build_metrics_app(registry, metrics, keys.access)
+        metrics_app = build_metrics_app(rooms.registry, rooms.metrics, keys.access)
         servers.append(build_http_server(metrics_app, limits, keys.http_context(asks_for_certificates=False)))
     return servers
-
-
-def _admin_door(admin: Admin | None, keys: Keys, metrics: Metrics) -> AdminDoor | None:
-    """Only where somebody can be let in, and there is something to decide."""
-    if keys.access and not admin:
-        _log.info("there is no admin API: --bundle serves one version and no other")
-    return AdminDoor(admin, metrics) if admin and keys.access else None
 
 
 def _remaining_seconds(deadline: float) -> float:

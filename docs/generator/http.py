@@ -7,7 +7,7 @@ from cnnsvc import manifest
 from docs.generator.markdown import anchor, code, joined, link, sentence, table, text
 from docs.generator.schemas import Json, field_docs, section, type_of
 from service.frontends import http_messages, problem
-from service.frontends.http_classify import CallLimits
+from service.frontends.http_call import CallLimits
 from service.frontends.http_docs import docs_routes
 from service.frontends.openapi import openapi_document
 from service.settings import ServeSettings

@@ -1,6 +1,6 @@
 """The HTTP front-end: which route does what, and the short ones themselves."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +12,8 @@ from starlette.types import ASGIApp
 from service.access import Access
 from service.frontends.http_admin import AdminDoor
 from service.frontends.http_boundary import Boundary
-from service.frontends.http_classify import CallLimits, ClassifyEndpoint
+from service.frontends.http_call import CallLimits
+from service.frontends.http_classify import classify_endpoint
 from service.frontends.http_docs import docs_routes
 from service.frontends.http_gate import METRICS_PATH, Gate
 from service.frontends.http_messages import MAX_VERSION, ModelList, Readiness, model_list, model_message
@@ -29,22 +30,20 @@ def build_http_app(
     predictor: Predictor,
     registry: Registry,
     metrics: Metrics,
+    limits: CallLimits,
     *,
-    body_limit_bytes: int,
-    max_images_per_call: int,
-    request_timeout_ms: int,
     access: Access | None = None,
     admin: AdminDoor | None = None,
+    dialects: Sequence[Route] = (),
     has_metrics: bool = True,
 ) -> ASGIApp:
-    """The ASGI app of every HTTP route; /v1/ and /v2/ are not among them, they belong to other dialects.
+    """The ASGI app of every HTTP route; those of /v1/ and /v2/ belong to other dialects.
 
     Without `access` everybody may do everything, which for the admin API is out of the question.
     """
     assert access or not admin
-    limits = CallLimits(body_limit_bytes, max_images_per_call, request_timeout_ms)
     routes = http_routes(predictor, registry, metrics, limits, access, admin, has_metrics=has_metrics)
-    return _guarded(routes, access, metrics)
+    return _guarded([*routes, *dialects], access, metrics)
 
 
 def build_metrics_app(registry: Registry, metrics: Metrics, access: Access | None = None) -> ASGIApp:
@@ -70,7 +69,7 @@ def http_routes(
     """Those with include_in_schema are described in the OpenAPI document, one to one."""
     get_model = _measured(metrics, "get_model", _get_model(registry))
     return [
-        Route("/api/v1/classify", ClassifyEndpoint(predictor, metrics, limits), methods=["POST"]),
+        Route("/api/v1/classify", classify_endpoint(predictor, metrics, limits), methods=["POST"]),
         Route("/api/v1/models", _measured(metrics, "list_models", _list_models(registry)), methods=["GET"]),
         Route("/api/v1/models/{name}", get_model, methods=["GET"]),
         Route("/api/v1/models/{name}/{version}", get_model, methods=["GET"]),

@@ -7,7 +7,7 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cnnsvc.errors import NotReadyError
-from service.frontends.problem import describe, send_problem
+from service.frontends.problem import send_error
 from service.logs import REQUEST_ID_HEADER, bind_request_id
 
 _HEADER: Final = REQUEST_ID_HEADER.encode("ascii")
@@ -51,11 +51,11 @@ class Boundary:
             if is_started:
                 raise
             error = NotReadyError("the server is stopping, and the call did not end within its time of grace")
-            await send_problem(send_with_id, *describe(error, scope["path"], request_id))
+            await send_error(send_with_id, error, scope["path"], request_id)
         except Exception as error:
             if is_started:  # too late for another answer: the server logs it and closes the connection
                 raise
-            await send_problem(send_with_id, *describe(error, scope["path"], request_id))
+            await send_error(send_with_id, error, scope["path"], request_id)
 
 
 def _given_id(scope: Scope) -> str | None:

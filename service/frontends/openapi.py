@@ -9,7 +9,7 @@ import msgspec
 
 from cnnsvc.errors import Kind
 from service.access import Access
-from service.frontends.http_classify import CallLimits
+from service.frontends.http_call import CallLimits
 from service.frontends.http_gate import METRICS_PATH
 from service.frontends.http_messages import MAX_VERSION, ClassifyRequest, ClassifyResponse, Model, ModelList, Readiness
 from service.frontends.http_parameters import TIMEOUT_HEADER

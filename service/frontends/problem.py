@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents."""
+"""Errors as RFC 9457 problem documents, and on the paths of foreign protocols as their clients read them."""
 
 import logging
 import math
@@ -14,6 +14,8 @@ from service.frontends.status import HttpStatus, http_status
 from service.logs import REQUEST_ID_HEADER
 
 PROBLEM_TYPE: Final = b"application/problem+json"
+_FOREIGN: Final = ("/v1/", "/v2/")
+"""Of TensorFlow Serving and of the Open Inference protocol, whose errors look the same."""
 
 _log = logging.getLogger("cnnsvc.http")
 
@@ -50,9 +52,17 @@ def describe(error: Exception, path: str, request_id: str) -> tuple[Problem, lis
     return _problem(found, kind, detail, request_id), headers
 
 
-async def send_problem(send: Send, problem: Problem, headers: list[tuple[bytes, bytes]]) -> None:
-    body = msgspec.json.encode(problem)
-    own = [(b"content-type", PROBLEM_TYPE), (b"content-length", b"%d" % len(body))]
+class ForeignError(msgspec.Struct, frozen=True):
+    error: str
+
+
+async def send_error(send: Send, error: Exception, path: str, request_id: str) -> None:
+    problem, headers = describe(error, path, request_id)
+    if f"{path}/".startswith(_FOREIGN):
+        body, content_type = msgspec.json.encode(ForeignError(problem.detail)), b"application/json"
+    else:
+        body, content_type = msgspec.json.encode(problem), PROBLEM_TYPE
+    own = [(b"content-type", content_type), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": problem.status, "headers": own + headers})
     await send({"type": "http.response.body", "body": body})
 

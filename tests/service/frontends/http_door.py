@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from service.frontends.http_app import build_http_app
+from service.frontends.http_call import CallLimits
 from service.frontends.http_connection import ConnectionLimits
 from service.frontends.http_server import HttpServer, build_http_server
 from service.metrics import Metrics
@@ -52,14 +53,7 @@ def open_door(
     served = [served_model(first, metrics, is_default=False), served_model(second, metrics)]
     registry = FakeRegistry(served, reasons)
     predictor = predictor or FakePredictor()
-    app = build_http_app(
-        predictor,
-        registry,
-        metrics,
-        body_limit_bytes=BODY_LIMIT_BYTES,
-        max_images_per_call=MAX_IMAGES,
-        request_timeout_ms=timeout_ms,
-    )
+    app = build_http_app(predictor, registry, metrics, CallLimits(BODY_LIMIT_BYTES, MAX_IMAGES, timeout_ms))
     return Door(app, predictor, registry, metric_registry)
 
 

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from service.access import Access, Scope, Token, hash_of
 from service.frontends.http_admin import ADMIN_PATH, AdminDoor
 from service.frontends.http_app import build_http_app, http_routes
-from service.frontends.http_classify import CallLimits
+from service.frontends.http_call import CallLimits
 from service.frontends.openapi import openapi_document
 from service.metrics import Metrics
 from tests.bundles import write_bundle
@@ -64,9 +64,7 @@ async def door(tmp_path: Path) -> AsyncIterator[Door]:
         FakePredictor(),
         serving.registry,
         metrics,
-        body_limit_bytes=LIMITS.body_limit_bytes,
-        max_images_per_call=LIMITS.max_images_per_call,
-        request_timeout_ms=LIMITS.request_timeout_ms,
+        LIMITS,
         access=ACCESS,
         admin=AdminDoor(serving.admin, metrics),
     )

@@ -91,16 +91,25 @@ async def test_models_that_are_not_there(url: str, status: int, kind: str) -> No
     assert door.num_requests("get_model", kind) == 1
 
 
-@pytest.mark.parametrize(
-    "url", ["/nothing", "/v1/models/flowers:predict", "/v2/health/live", "/api/v1", "/api/v1/models/", "/docs/setup.py"]
-)
+@pytest.mark.parametrize("url", ["/nothing", "/v3/health/live", "/api/v1", "/api/v1/models/", "/docs/setup.py"])
 async def test_unknown_routes_are_problems(url: str) -> None:
-    """Whatever has no route is a 404 problem, other dialects' addresses and a trailing slash included."""
+    """Whatever has no route is a 404 problem, a trailing slash included."""
     async with open_door().client() as client:
         response = await client.get(url)
     assert response.status_code == 404
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["kind"] == "not_found"
+
+
+@pytest.mark.parametrize("url", ["/v1", "/v1/models", "/v1/nothing/flowers", "/v2/nothing"])
+async def test_errors_of_foreign_protocols_look_as_theirs(url: str) -> None:
+    """On the paths of TensorFlow Serving and of the Open Inference protocol an error is an object with its text."""
+    async with open_door().client() as client:
+        response = await client.get(url)
+    assert response.status_code == 404
+    assert response.headers["content-type"] == "application/json"
+    assert list(response.json()) == ["error"]
+    assert url in response.json()["error"]
 
 
 @pytest.mark.parametrize(

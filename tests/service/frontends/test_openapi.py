@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from cnnsvc.errors import Kind, OverloadedError
 from service.frontends.http_app import http_routes
-from service.frontends.http_classify import CallLimits
+from service.frontends.http_call import CallLimits
 from service.frontends.openapi import openapi_document
 from service.metrics import Metrics
 from tests.fakes import FakePredictor, FakeRegistry
