@@ -23,9 +23,11 @@ def section(name: str, schema: Json, docs: Mapping[str, str], *, level: int) -> 
         ]
         for field, part in schema.get("properties", {}).items()
     ]
+    alternatives = " or ".join(map(type_of, schema.get("oneOf", ())))
     return joined(
         f"{'#' * level} {name}",
         text(sentence(schema.get("description", ""))),
+        f"Either {alternatives}." if alternatives else "",
         table(("field", "type", "is"), rows),
     )
 

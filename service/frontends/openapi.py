@@ -5,8 +5,6 @@ OpenAPI 3.0, not 3.1: the Swagger UI that installs as a Python package (4.15) dr
 
 from typing import Any, Final
 
-import msgspec
-
 from cnnsvc.errors import Kind
 from service.access import Access
 from service.frontends.http_call import CallLimits
@@ -14,6 +12,7 @@ from service.frontends.http_gate import METRICS_PATH
 from service.frontends.http_messages import MAX_VERSION, ClassifyRequest, ClassifyResponse, Model, ModelList, Readiness
 from service.frontends.http_parameters import TIMEOUT_HEADER
 from service.frontends.openapi_admin import ADMIN_STRUCTS, admin_parameters, admin_paths
+from service.frontends.openapi_schemas import schemas_of, with_alternatives
 from service.frontends.openapi_security import add_security
 from service.frontends.problem import PROBLEM_TYPE, Problem
 from service.frontends.status import HTTP_STATUS
@@ -51,7 +50,9 @@ def openapi_document(
             **_operation_paths(),
         },
         "components": {
-            "schemas": _with_one_of(_schemas(_STRUCTS), "ClassifyRequest", "image", "images"),
+            "schemas": with_alternatives(
+                schemas_of(_STRUCTS), "ClassifyRequest", {"ClassifyImage": "image", "ClassifyImages": "images"}
+            ),
             "responses": {kind.value: _problem_response(kind) for kind in Kind},
             "headers": {"X-Request-Id": {"schema": {"type": "string"}, "description": "Its name in the log."}},
             "parameters": _parameters(limits),
@@ -70,7 +71,7 @@ def _add_admin(document: Json) -> None:
     document["tags"].append({"name": "administration"})
     document["paths"] |= admin_paths()
     components = document["components"]
-    components["schemas"] |= _schemas(ADMIN_STRUCTS)
+    components["schemas"] |= schemas_of(ADMIN_STRUCTS)
     components["parameters"] |= admin_parameters()
 
 
@@ -79,7 +80,9 @@ def _classify_operation(limits: CallLimits) -> Json:
         "operationId": "classify",
         "tags": ["classification"],
         "summary": "Classify one or many images",
-        "description": "JPEG, PNG, WebP, BMP or GIF (first frame), told by content. At most"
+        # A range of media types in the list of bodies is more than some generators can read.
+        "description": "JPEG, PNG, WebP, BMP or GIF (first frame), told by content: the one image of a body may come"
+        " as any `image/` type too. At most"
         f" {limits.max_images_per_call} images and {limits.body_limit_bytes} bytes a call. Each parameter is given"
         " once: in the query string or, with a form or JSON, in the body. Unknown parameters are refused.",
         "parameters": [_parameter(name) for name in ("model", "version", "label", "top_k", "timeout", "request_id")],
@@ -87,7 +90,6 @@ def _classify_operation(limits: CallLimits) -> Json:
             "required": True,
             "content": {
                 "application/octet-stream": {"schema": _BINARY},
-                "image/*": {"schema": _BINARY},
                 "multipart/form-data": {"schema": _form_schema()},
                 "application/json": {"schema": _ref("ClassifyRequest")},
             },
@@ -145,7 +147,7 @@ def _operation_paths() -> Json:
                 {
                     "200": {
                         "description": "OpenAPI 3.0.",
-                        "content": {"application/json": {"schema": {"type": "object"}}},
+                        "content": {"application/json": {"schema": {"type": "object", "additionalProperties": True}}},
                     }
                 },
             )
@@ -217,26 +219,3 @@ def _response(description: str, content_type: str, schema: Json) -> Json:
 
 def _request_id_header() -> Json:
     return {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}}
-
-
-def _schemas(structs: tuple[type[msgspec.Struct], ...]) -> Json:
-    _, components = msgspec.json.schema_components(structs, ref_template="#/components/schemas/{name}")
-    return {name: _to_openapi_3_0(schema) for name, schema in components.items()}
-
-
-def _with_one_of(schemas: Json, name: str, *fields: str) -> Json:
-    """That a message has exactly one of these fields, which its struct cannot say."""
-    schemas[name]["oneOf"] = [{"required": [field]} for field in fields]
-    return schemas
-
-
-def _to_openapi_3_0(schema: Any) -> Any:
-    """JSON Schema 2020-12, as msgspec writes it, in the words of OpenAPI 3.0: base64 and empty lists differ."""
-    if isinstance(schema, list):
-        return [_to_openapi_3_0(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    found = {key: _to_openapi_3_0(value) for key, value in schema.items() if (key, value) != ("required", [])}
-    if found.pop("contentEncoding", None) == "base64":
-        found["format"] = "byte"
-    return found
