@@ -16,3 +16,4 @@ compile requirements/build.in --output-file requirements/build.txt
 compile requirements/proto.in --output-file requirements/proto.txt
 compile requirements/uv.in --output-file requirements/uv.txt
 compile requirements/audit.in --output-file requirements/audit.txt
+compile requirements/clients.in --output-file requirements/clients.txt
