@@ -13,6 +13,8 @@ NOT_RUN: Final = {
     ("README.md", "needs a package index"): 1,
     ("README.md", "sets up the repository and runs every test"): 1,
     ("call.md", "needs grpcurl"): 1,
+    ("clients.md", "needs Node.js"): 1,
+    ("clients.md", "needs the generators of Go"): 1,
     ("deploy.md", "needs a Docker engine"): 1,
     ("deploy.md", "needs a Docker engine and an NVIDIA GPU"): 1,
     ("deploy.md", "needs a Kubernetes cluster"): 1,

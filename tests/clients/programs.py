@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -12,26 +11,27 @@ ROOT: Final = Path(__file__).parents[2]
 _FOLDER: Final = ROOT / ".venv" / "clients" / "bin"
 
 
-def run(
-    *words: str | Path, cwd: Path = ROOT, environment: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Runs one of them, however it ends; the test is skipped where they are not installed."""
-    program = _FOLDER / words[0]
-    if not program.exists():
+def run(*words: str | Path, cwd: Path = ROOT, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs one of them, or another program that finds them on its path and before that what is in the folder `path`.
+
+    The test is skipped where they are not installed.
+    """
+    if not _FOLDER.exists():
         pytest.skip(f"{words[0]} is not installed: make clients")
-    path = os.pathsep.join([str(_FOLDER), (environment or os.environ)["PATH"]])
+    folders = [str(path)] if path else []
+    environment = os.environ | {"PATH": os.pathsep.join([*folders, str(_FOLDER), os.environ["PATH"]])}
     return subprocess.run(
-        [str(program), *map(str, words[1:])],
+        [str(word) for word in ("/usr/bin/env", *words)],
         cwd=cwd,
-        env={**os.environ, **(environment or {}), "PATH": path},
+        env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=200,
     )
 
 
-def printed(*words: str | Path, cwd: Path = ROOT, environment: Mapping[str, str] | None = None) -> str:
+def printed(*words: str | Path, cwd: Path = ROOT, path: Path | None = None) -> str:
     """What it prints when it ends well, as it must."""
-    finished = run(*words, cwd=cwd, environment=environment)
+    finished = run(*words, cwd=cwd, path=path)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     return finished.stdout

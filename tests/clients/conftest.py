@@ -1,0 +1,25 @@
+"""A server that the examples of docs/clients.md call."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clients.examples import write_folder
+from tests.e2e.server import Server, serving
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the examples name."""
+    folder = tmp_path_factory.mktemp("clients")
+    write_folder(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Server]:
+    """One that asks for tokens."""
+    options = ["--models-dir", folder / "models", "--tokens-file", folder / "tokens.toml", "--engine", "openvino"]
+    with serving(*options) as server:
+        yield server
