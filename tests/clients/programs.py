@@ -17,7 +17,7 @@ def run(*words: str | Path, cwd: Path = ROOT, path: Path | None = None) -> subpr
     The test is skipped where they are not installed.
     """
     if not _FOLDER.exists():
-        pytest.skip(f"{words[0]} is not installed: make clients")
+        pytest.skip("the programs of callers in other languages are not installed: make clients")
     folders = [str(path)] if path else []
     environment = os.environ | {"PATH": os.pathsep.join([*folders, str(_FOLDER), os.environ["PATH"]])}
     return subprocess.run(
