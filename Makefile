@@ -1,5 +1,5 @@
 # Each target sets up what it needs; none but image-rehearsal needs root, and none a running service.
-.PHONY: setup demo test check format proto proto-baseline clients docs lock audit wheel bench soak image-rehearsal
+.PHONY: setup demo test check format proto proto-baseline docs lock audit wheel bench soak image-rehearsal
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -15,10 +15,10 @@ setup: ## .venv with the locked packages (Python 3.11 to 3.13 is all it needs)
 demo: setup ## the main job on a sample it generates: train, prove, serve, classify, scrape
 	@$(BIN)/python -m deploy.demo
 
-test: setup clients ## every test; with CNNSVC_REQUIRE_ALL=1 a skipped test is a failure
+test: setup ## every test; with CNNSVC_REQUIRE_ALL=1 a skipped test is a failure
 	$(PYTEST)
 
-check: setup clients ## format, lint, types, import rules, fast tests
+check: setup ## format, lint, types, import rules, fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -32,14 +32,11 @@ format: setup ## formats the sources and mends what the linter can
 proto: setup ## regenerates the stubs from proto/
 	proto/generate.sh .
 
-proto-baseline: clients ## at a release: the interface of now is what must not break from here on
+proto-baseline: setup ## at a release: the interface of now is what must not break from here on
 	proto/baseline.sh
 
 docs: setup ## regenerates docs/reference/ from the sources
 	$(BIN)/python -m docs.generator
-
-clients: setup ## buf, Node.js and generators for the tests of callers in other languages, into .venv/clients
-	@requirements/clients.sh
 
 lock: setup ## locks the newest versions that fit together
 	requirements/lock.sh

@@ -28,7 +28,7 @@ if ! grep -q '^jinja2 *2\.10 ' "$folder/said"; then
 fi
 # One by one: two of them may lock two releases of a package, which pip-audit takes for a mistake.
 status=0
-for lock in requirements/*.txt; do
+for lock in requirements/*.txt requirements/clients/*.txt; do
     echo "audit: $lock"
     audit --require-hashes --requirement "$lock" "$@" || status=1
 done

@@ -16,4 +16,6 @@ compile requirements/build.in --output-file requirements/build.txt
 compile requirements/proto.in --output-file requirements/proto.txt
 compile requirements/uv.in --output-file requirements/uv.txt
 compile requirements/audit.in --output-file requirements/audit.txt
-compile requirements/clients.in --output-file requirements/clients.txt
+for clients in requirements/clients/*.in; do
+    compile "$clients" --output-file "${clients%.in}.txt"
+done

@@ -80,7 +80,7 @@ def test_every_locked_package_is_asked_for() -> None:
     with _service() as service:
         status, said = _audit(service.address)
     assert status == 0, said
-    text = "\n".join(lock.read_text() for lock in (ROOT / "requirements").glob("*.txt"))
+    text = "\n".join(lock.read_text() for lock in (ROOT / "requirements").rglob("*.txt"))
     locked = set(re.findall(r"^(\S+)==(\S+) \\$", text, re.MULTILINE))
     assert len(locked) > 100
     assert locked <= service.asked

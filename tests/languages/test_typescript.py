@@ -9,9 +9,9 @@ from typing import Final
 import pytest
 
 from tests.certificates import Authority
-from tests.clients.examples import PAGE, SOURCES, TYPESCRIPT, blocks, localised, write_typescript
-from tests.clients.programs import printed, run
 from tests.e2e.server import Server, serving
+from tests.languages.examples import PAGE, SOURCES, TYPESCRIPT, blocks, localised, write_typescript
+from tests.languages.programs import printed, run
 
 
 def test_the_page_shows_the_files() -> None:

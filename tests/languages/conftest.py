@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.examples import write_folder
 from tests.e2e.server import Server, serving
+from tests.languages.examples import write_folder
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Final
 
 from tests.bundles import write_bundle
-from tests.clients.programs import ROOT
 from tests.e2e.server import CNNSVC, Server
 from tests.encoded import encode
+from tests.languages.programs import ROOT
 
 PAGE: Final = ROOT / "docs" / "clients.md"
-TYPESCRIPT: Final = ROOT / "tests" / "clients" / "typescript"
+TYPESCRIPT: Final = ROOT / "tests" / "languages" / "typescript"
 SOURCES: Final = ("package.json", "tsconfig.json", "http.ts", "grpc.ts")
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from tests.clients.programs import ROOT, printed, run
+from tests.languages.programs import ROOT, printed, run
+
+pytestmark = pytest.mark.slow
 
 PROTO = ROOT / "proto"
 BASELINE = PROTO / "baseline.binpb"

@@ -1,25 +1,21 @@
-"""The programs of callers in other languages, as requirements/clients.txt locks them."""
+"""The programs of callers in other languages, as requirements/clients/languages.txt locks them."""
 
 import os
 import subprocess
 from pathlib import Path
 from typing import Final
 
-import pytest
+from tests.outside.environments import client_python
 
 ROOT: Final = Path(__file__).parents[2]
-_FOLDER: Final = ROOT / ".venv" / "clients" / "bin"
 
 
 def run(*words: str | Path, cwd: Path = ROOT, path: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Runs one of them, or another program that finds them on its path and before that what is in the folder `path`.
-
-    The test is skipped where they are not installed.
-    """
-    if not _FOLDER.exists():
-        pytest.skip("the programs of callers in other languages are not installed: make clients")
+    """Runs one of them, or another program that finds them on its path and before that what is in the folder `path`."""
     folders = [str(path)] if path else []
-    environment = os.environ | {"PATH": os.pathsep.join([*folders, str(_FOLDER), os.environ["PATH"]])}
+    environment = os.environ | {
+        "PATH": os.pathsep.join([*folders, str(client_python("languages").parent), os.environ["PATH"]])
+    }
     return subprocess.run(
         [str(word) for word in ("/usr/bin/env", *words)],
         cwd=cwd,

@@ -7,8 +7,8 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from tests.clients.programs import printed
 from tests.e2e.server import Server
+from tests.languages.programs import printed
 
 pytestmark = pytest.mark.slow
 

@@ -7,8 +7,8 @@ from typing import Final
 
 from google.protobuf.compiler.plugin_pb2 import CodeGeneratorRequest
 
-from tests.clients.examples import blocks
-from tests.clients.programs import ROOT, printed
+from tests.languages.examples import blocks
+from tests.languages.programs import ROOT, printed
 
 _PLUGIN: Final = f"""#!{sys.executable}
 import pathlib, sys
