@@ -5,7 +5,10 @@ Bodies are limited where they are read (http_body).
 
 import array
 import asyncio
+import contextlib
 import fcntl
+import socket
+import ssl
 import termios
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,6 +26,7 @@ HEAD_LIMIT_BYTES: Final = 64 * 1024
 """Request line and headers of one request; a common limit of proxies is 8 to 32 KiB."""
 
 _DISCARD_SECONDS: Final = 3.0
+_TLS_END_SECONDS: Final = 1.0
 _BAD_REQUEST: Final = HttpStatus(400, "Bad Request")
 _REQUEST_TIMEOUT: Final = HttpStatus(408, "Request Timeout")
 _HEAD_TOO_LARGE: Final = HttpStatus(431, "Request Header Fields Too Large")
@@ -58,16 +62,27 @@ class HttpConnection(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.timeout_keep_alive = server_state.limits.keep_alive_ms / 1000  # type: ignore[assignment]  # whole seconds
+        self._handshake: asyncio.Task[None] | None = None
+        self._is_one_too_many = False
         self._head_timer: asyncio.TimerHandle | None = None
         self._is_in_head = False
         self._is_refused = False
         self._num_head_bytes = 0
 
+    def begin_handshake(self, sock: socket.socket, tls: ssl.SSLContext) -> None:
+        """For one that was just accepted and is to be encrypted; it counts from now on, and is made afterwards."""
+        self._take_place()
+        self._handshake = self.loop.create_task(self._encrypt(sock, tls))
+        self._handshake.add_done_callback(self._on_handshake_end)
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        if self._handshake is None:
+            self._take_place()
+        self._handshake = None
         super().connection_made(transport)
         self._start_head_timer()
-        limit = self.server_state.limits.max_connections
-        if len(self.server_state.connections) > limit:
+        if self._is_one_too_many:
+            limit = self.server_state.limits.max_connections
             detail = f"{limit} connections are open already, as many as are allowed; try again later"
             self._refuse(http_status(Kind.OVERLOADED), Kind.OVERLOADED, detail)
 
@@ -123,7 +138,9 @@ class HttpConnection(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Closes unless something has come: that is answered, and the connection closed then."""
         self.begin_stop()
-        if not (self._is_answering() or self._is_in_head or self._num_unread_bytes()):
+        if self._handshake is not None:
+            self._handshake.cancel()
+        elif not (self._is_answering() or self._is_in_head or self._num_unread_bytes()):
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
@@ -135,6 +152,24 @@ class HttpConnection(HttpToolsProtocol):
 
     def _unset_keepalive_if_required(self) -> None:
         """uvicorn forgets how long a connection is idle with every byte that comes; here only a request does that."""
+
+    def _take_place(self) -> None:
+        self.connections.add(self)
+        self._is_one_too_many = len(self.connections) > self.server_state.limits.max_connections
+
+    async def _encrypt(self, sock: socket.socket, tls: ssl.SSLContext) -> None:
+        seconds = self.server_state.limits.head_timeout_ms / 1000
+        if self._is_one_too_many:
+            seconds = min(seconds, _DISCARD_SECONDS)
+        with contextlib.suppress(OSError):  # a handshake that fails is its client's matter
+            await self.loop.connect_accepted_socket(
+                lambda: self, sock, ssl=tls, ssl_handshake_timeout=seconds, ssl_shutdown_timeout=_TLS_END_SECONDS
+            )
+
+    def _on_handshake_end(self, _: asyncio.Task[None]) -> None:
+        if self._handshake is not None:  # it was never made
+            self._handshake = None
+            self.connections.discard(self)
 
     def _start_head_timer(self) -> None:
         seconds = self.server_state.limits.head_timeout_ms / 1000

@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 import ssl
 import time
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -21,9 +22,11 @@ LINGER_SECONDS: Final = 0.5
 """How long a door goes on answering once it takes no new connection, so that those in use end by an answer."""
 _POLL_SECONDS: Final = 0.02
 _FLUSH_SECONDS: Final = 1.0
-_TLS_END_SECONDS: Final = 1.0
+_ACCEPT_AGAIN_SECONDS: Final = 0.1
 _UNREAD_MS: Final = 30_000
 """How long a client may leave what is sent to it unread; then the kernel ends the connection."""
+
+_log = logging.getLogger("cnnsvc.http")
 
 
 class HttpServer(uvicorn.Server):
@@ -32,7 +35,9 @@ class HttpServer(uvicorn.Server):
         super().__init__(config)
         self.server_state: Connections = Connections(limits)
         self._tls = tls
+        self._accepting: list[asyncio.Task[None]] = []
         self._deadline = 0.0
+        self.servers: list[asyncio.Server] = []
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -40,21 +45,31 @@ class HttpServer(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """In place of uvicorn's, which gives a handshake a minute and the end of encryption half of one."""
+        """In place of uvicorn's, which knows of no encrypted connection before its handshake is done."""
         loop = asyncio.get_running_loop()
-        encryption: dict[str, Any] = {}
-        if self._tls:
-            handshake_seconds = self.server_state.limits.head_timeout_ms / 1000
-            encryption = {"ssl": self._tls, "ssl_handshake_timeout": handshake_seconds}
-            encryption["ssl_shutdown_timeout"] = _TLS_END_SECONDS
-        self.servers = [
-            await loop.create_server(self._connection, sock=sock, backlog=_BACKLOG, **encryption)
-            for sock in sockets or []
-        ]
+        for sock in sockets or []:
+            if self._tls:
+                sock.setblocking(False)
+                self._accepting.append(loop.create_task(self._accept(sock, self._tls)))
+            else:
+                self.servers.append(await loop.create_server(self._connection, sock=sock, backlog=_BACKLOG))
         self.started = True
 
     def _connection(self) -> HttpConnection:
         return HttpConnection(self.config, self.server_state, app_state={})
+
+    async def _accept(self, listener: socket.socket, tls: ssl.SSLContext) -> None:
+        """Never ends."""
+        listener.listen(_BACKLOG)
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                sock, _ = await loop.sock_accept(listener)
+            except OSError as error:  # such as no descriptor that is left
+                _log.warning("a connection cannot be accepted: %s", error.strerror)
+                await asyncio.sleep(_ACCEPT_AGAIN_SECONDS)
+            else:
+                self._connection().begin_handshake(sock, tls)
 
     def begin_stop(self) -> None:
         """From now on each answer is the last one of its connection, and says so."""
@@ -74,6 +89,9 @@ class HttpServer(uvicorn.Server):
         await take_in(listeners, self._remaining_seconds())
         for server in self.servers:
             server.close()
+        for accepting in self._accepting:
+            accepting.cancel()
+        await asyncio.gather(*self._accepting, return_exceptions=True)
         for listener in listeners:
             listener.close()
         await self._until_closed(min(LINGER_SECONDS, self._remaining_seconds()))

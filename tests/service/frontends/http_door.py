@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import ssl
 from asyncio import create_task, sleep
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -58,16 +59,20 @@ def open_door(
 
 
 @contextlib.asynccontextmanager
-async def listening(door: Door, limits: ConnectionLimits = LIMITS) -> AsyncIterator[int]:
+async def listening(
+    door: Door, limits: ConnectionLimits = LIMITS, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
     """Serves the app as the program does; gives the port."""
-    async with stoppable(door, limits) as (_, port):
+    async with stoppable(door, limits, tls) as (_, port):
         yield port
 
 
 @contextlib.asynccontextmanager
-async def stoppable(door: Door, limits: ConnectionLimits = LIMITS) -> AsyncIterator[tuple[HttpServer, int]]:
+async def stoppable(
+    door: Door, limits: ConnectionLimits = LIMITS, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[tuple[HttpServer, int]]:
     """The same, with the server; ended on the way out if it still serves."""
-    server = build_http_server(door.app, limits)
+    server = build_http_server(door.app, limits, tls)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         task = create_task(server.serve([listener]))
         await until(lambda: server.started)
