@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "models": "cnnsvc.models_command",
     "fetch": "service.fetch_command",
     "classify": "cnnsvc.classify_command",
+    "explain": "cnnsvc.explain_command",
     "health": "cnnsvc.health_command",
     "bench": "cnnsvc.bench_command",
 }

@@ -148,7 +148,12 @@ def build_doors(
         admin = None
     elif not admin:
         _log.info("there is no admin API: --bundle serves one version and no other")
-    limits = CallLimits(settings.body_limit_bytes, settings.max_images_per_call, settings.request_timeout_ms)
+    limits = CallLimits(
+        settings.body_limit_bytes,
+        settings.max_images_per_call,
+        settings.request_timeout_ms,
+        settings.explain_budget_limit,
+    )
     rooms = Rooms(predictor, registry, metrics, limits, admin)
     classifier = NativeClassifier(predictor, registry, metrics, calls, stream_limits)
     services = [classifier.service(), *dialect_services(rooms, calls)]

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from cnnsvc.engines.base import EngineName
+from cnnsvc.occlusion import LEAST_BUDGET, MOST_BUDGET
 from cnnsvc.options import setting
 from cnnsvc.pixels import DEFAULT_LIMIT_PIXELS
 from service.access import Scope
@@ -149,6 +150,9 @@ class ServeSettings:
     limit_pixels: Annotated[
         int, setting("Largest width x height of an image, in pixels, read before it is decoded.", min=1)
     ] = DEFAULT_LIMIT_PIXELS
+    explain_budget_limit: Annotated[
+        int, setting("Most inferences that one explanation may take.", min=LEAST_BUDGET, max=65_536)
+    ] = MOST_BUDGET
     request_timeout_ms: Annotated[int, setting("Longest time a call may take, in milliseconds.", min=1)] = 30_000
     http_head_timeout_ms: Annotated[
         int,

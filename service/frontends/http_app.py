@@ -15,6 +15,7 @@ from service.frontends.http_boundary import Boundary
 from service.frontends.http_call import CallLimits
 from service.frontends.http_classify import classify_endpoint
 from service.frontends.http_docs import docs_routes
+from service.frontends.http_explain import explain_endpoint
 from service.frontends.http_gate import METRICS_PATH, Gate
 from service.frontends.http_messages import MAX_VERSION, ModelList, Readiness, model_list, model_message
 from service.frontends.http_parameters import read_integer, read_query_string
@@ -70,6 +71,7 @@ def http_routes(
     get_model = _measured(metrics, "get_model", _get_model(registry))
     return [
         Route("/api/v1/classify", classify_endpoint(predictor, metrics, limits), methods=["POST"]),
+        Route("/api/v1/explain", explain_endpoint(predictor, registry, metrics, limits), methods=["POST"]),
         Route("/api/v1/models", _measured(metrics, "list_models", _list_models(registry)), methods=["GET"]),
         Route("/api/v1/models/{name}", get_model, methods=["GET"]),
         Route("/api/v1/models/{name}/{version}", get_model, methods=["GET"]),

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 from starlette.types import Receive, Scope, Send
 
 from cnnsvc.errors import Kind, OverloadedError, TooLargeError
+from cnnsvc.occlusion import MOST_BUDGET
 from service.admission import Admission
 from service.frontends.http_body import ClientGoneError, Headers, announced_bytes, discard_body, read_body
 from service.frontends.http_parameters import TIMEOUT_HEADER, read_timeout_ms
@@ -25,6 +26,7 @@ class CallLimits:
     body_limit_bytes: int
     max_images_per_call: int
     request_timeout_ms: int
+    explain_budget_limit: int = MOST_BUDGET
 
 
 class HttpCall:

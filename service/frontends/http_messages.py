@@ -9,6 +9,8 @@ from msgspec import UNSET, Meta, UnsetType
 from cnnsvc.engines.choice import Trial
 from cnnsvc.errors import Fault
 from cnnsvc.manifest import Artifact, ImageShape, Network
+from cnnsvc.occlusion import LEAST_BUDGET
+from service.explain import Explained
 from service.predictor import Answer
 from service.registry import Refusal, ServedModel
 
@@ -42,6 +44,68 @@ class ClassifyRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ]
         | UnsetType
     ) = UNSET
+
+
+class ExplainRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One image as base64, and what of its classification to explain."""
+
+    image: Annotated[bytes, Meta(description="One encoded image.")]
+    model: Annotated[str, Meta(description="Name of the model; absent or empty means the only one.")] | UnsetType = (
+        UNSET
+    )
+    version: (
+        Annotated[int, Meta(description="Version; absent or 0 means the default one.", ge=0, le=MAX_VERSION)]
+        | UnsetType
+    ) = UNSET
+    label: Annotated[str, Meta(description="Label of a version, such as stable; instead of a version.")] | UnsetType = (
+        UNSET
+    )
+    class_name: (
+        Annotated[str, Meta(description="Class to explain; absent or empty means the best one.")] | UnsetType
+    ) = UNSET
+    budget: (
+        Annotated[
+            int, Meta(description="Most inferences; absent means 200 or the limit of the server.", ge=LEAST_BUDGET)
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class ExplainTimings(msgspec.Struct, frozen=True):
+    """Where the time of an explanation went, in milliseconds."""
+
+    decode_ms: float
+    inference_ms: Annotated[float, Meta(description="All inferences, from the first to the last.")]
+    total_ms: float
+
+
+class ExplainResponse(msgspec.Struct, frozen=True):
+    """How much the score of a class falls where a patch of the image is covered with the image's mean colour."""
+
+    model: str
+    version: int
+    class_name: Annotated[str, Meta(description="The class that is explained.")]
+    score: Annotated[float, Meta(description="Its softmax probability for the image as it is.")]
+    budget_used: Annotated[int, Meta(description="Inferences made: one for each cell, and one of the image as it is.")]
+    input_height: Annotated[int, Meta(description="Pixels of the network's input, to which the image is resized.")]
+    input_width: int
+    grid_height: Annotated[int, Meta(description="Rows of the grid, which shares the image evenly.")]
+    grid_width: Annotated[int, Meta(description="Columns of the grid.")]
+    patch_size: Annotated[
+        int,
+        Meta(description="Side of the covered square around the middle of a cell, in pixels of the network's input."),
+    ]
+    heat: Annotated[
+        list[list[float]], Meta(description="Rows of the grid: the fall of the score; negative where it rises.")
+    ]
+    heat_png: Annotated[
+        bytes,
+        Meta(
+            description="PNG with transparency, of the size of the network's input, to lay over the image: red where"
+            " the score falls, blue where it rises."
+        ),
+    ]
+    timings: ExplainTimings
 
 
 class ScoredClass(msgspec.Struct, frozen=True):
@@ -124,6 +188,26 @@ def classify_response(answer: Answer) -> ClassifyResponse:
         answer.version,
         [Result([ScoredClass(name, score) for name, score in classes]) for classes in answer.results],
         Timings(timings.decode_ms, timings.queue_ms, timings.inference_ms, timings.total_ms),
+    )
+
+
+def explain_response(found: Explained) -> ExplainResponse:
+    explanation = found.explanation
+    grid = explanation.grid
+    return ExplainResponse(
+        explanation.model,
+        explanation.version,
+        explanation.class_name,
+        explanation.score,
+        grid.num_inferences,
+        grid.image_height,
+        grid.image_width,
+        grid.height,
+        grid.width,
+        grid.patch,
+        explanation.heat,
+        found.heat_png,
+        ExplainTimings(1000 * found.decode_seconds, 1000 * found.inference_seconds, 1000 * found.total_seconds),
     )
 
 

@@ -1,5 +1,6 @@
 """multipart/form-data bodies: every file is an image, whatever its field's name; text fields are parameters."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
 from python_multipart.exceptions import FormParserError
@@ -15,15 +16,21 @@ _MAX_TEXT_BYTES: Final = 1024
 _PLAIN_ENCODINGS: Final = (b"", b"binary", b"7bit", b"8bit")
 
 
-def read_multipart(content_type: bytes, body: bytes, parameters: dict[str, str], max_images: int) -> list[bytes]:
-    """The files of a form, in its order; its text fields model, version, label and top_k are added to `parameters`.
+def read_multipart(
+    content_type: bytes,
+    body: bytes,
+    parameters: dict[str, str],
+    max_images: int,
+    allowed: Collection[str] = CLASSIFY_PARAMETERS,
+) -> list[bytes]:
+    """The files of a form, in its order; its text fields, of which some are `allowed`, are added to `parameters`.
 
     Raises InvalidError for a malformed form, TooLargeError above `max_images`.
     """
     boundary = parse_options_header(content_type)[1].get(b"boundary")
     if not boundary:
         raise InvalidError(f"content type {shown(content_type.decode('latin-1'))} names no boundary")
-    form = _Form(parameters, max_images)
+    form = _Form(parameters, max_images, allowed)
     try:
         MultipartParser(boundary, form.callbacks()).write(body)
     except FormParserError as error:
@@ -38,11 +45,12 @@ def read_multipart(content_type: bytes, body: bytes, parameters: dict[str, str],
 class _Form:
     """Collects one form from the parser's callbacks."""
 
-    def __init__(self, parameters: dict[str, str], max_images: int) -> None:
+    def __init__(self, parameters: dict[str, str], max_images: int, allowed: Collection[str]) -> None:
         self.images: list[bytes] = []
         self.is_complete = False
         self._parameters = parameters
         self._max_images = max_images
+        self._allowed = allowed
         self._begin_part()
 
     def callbacks(self) -> "MultipartCallbacks":
@@ -79,12 +87,11 @@ class _Form:
         name = options.get(b"name", b"").decode("utf-8", "replace")
         if b"filename" in options or self._headers.get(b"content-type", b"").lower().startswith(b"image/"):
             self._add_image(name)
-        elif name in CLASSIFY_PARAMETERS:
+        elif name in self._allowed:
             self._add_parameter(name)
         else:
             raise InvalidError(
-                f"form field {shown(name)} is neither a file (it has no filename) nor one of"
-                f" {', '.join(CLASSIFY_PARAMETERS)}"
+                f"form field {shown(name)} is neither a file (it has no filename) nor one of {', '.join(self._allowed)}"
             )
 
     def _add_image(self, name: str) -> None:

@@ -10,6 +10,7 @@ from service.frontends.http_messages import MAX_VERSION
 from service.predictor import Query
 
 CLASSIFY_PARAMETERS: Final = ("model", "version", "label", "top_k")
+EXPLAIN_PARAMETERS: Final = ("model", "version", "label", "class_name", "budget")
 TIMEOUT_HEADER: Final = "X-Request-Timeout-Ms"
 
 _MAX_FIELDS: Final = 16

@@ -6,12 +6,23 @@ OpenAPI 3.0, not 3.1: the Swagger UI that installs as a Python package (4.15) dr
 from typing import Any, Final
 
 from cnnsvc.errors import Kind
+from cnnsvc.occlusion import DEFAULT_BUDGET, LEAST_BUDGET
 from service.access import Access
 from service.frontends.http_call import CallLimits
 from service.frontends.http_gate import METRICS_PATH
-from service.frontends.http_messages import MAX_VERSION, ClassifyRequest, ClassifyResponse, Model, ModelList, Readiness
+from service.frontends.http_messages import (
+    MAX_VERSION,
+    ClassifyRequest,
+    ClassifyResponse,
+    ExplainRequest,
+    ExplainResponse,
+    Model,
+    ModelList,
+    Readiness,
+)
 from service.frontends.http_parameters import TIMEOUT_HEADER
 from service.frontends.openapi_admin import ADMIN_STRUCTS, admin_parameters, admin_paths
+from service.frontends.openapi_bodies import BUDGET, classify_form, explain_form, request_body
 from service.frontends.openapi_schemas import schemas_of, with_alternatives
 from service.frontends.openapi_security import add_security
 from service.frontends.problem import PROBLEM_TYPE, Problem
@@ -19,12 +30,20 @@ from service.frontends.status import HTTP_STATUS
 
 Json = dict[str, Any]
 
-_STRUCTS: Final = (ClassifyRequest, ClassifyResponse, Model, ModelList, Readiness, Problem)
+_STRUCTS: Final = (
+    ClassifyRequest,
+    ClassifyResponse,
+    ExplainRequest,
+    ExplainResponse,
+    Model,
+    ModelList,
+    Readiness,
+    Problem,
+)
 _CLASSIFY_KINDS: Final = (
     Kind.INVALID, Kind.NOT_FOUND, Kind.TOO_LARGE, Kind.UNSUPPORTED, Kind.OVERLOADED, Kind.INTERNAL, Kind.NOT_READY,
     Kind.LATE,
 )  # fmt: skip
-_BINARY: Final = {"type": "string", "format": "binary"}
 
 
 def openapi_document(
@@ -42,6 +61,7 @@ def openapi_document(
         "tags": [{"name": "classification"}, {"name": "models"}, {"name": "operation"}],
         "paths": {
             "/api/v1/classify": {"post": _classify_operation(limits)},
+            "/api/v1/explain": {"post": _explain_operation()},
             "/api/v1/models": {"get": _models_operation("listModels", "Every loaded model", "ModelList")},
             "/api/v1/models/{name}": {"get": _models_operation("getModel", "Its default version", "Model", "name")},
             "/api/v1/models/{name}/{version}": {
@@ -86,14 +106,7 @@ def _classify_operation(limits: CallLimits) -> Json:
         f" {limits.max_images_per_call} images and {limits.body_limit_bytes} bytes a call. Each parameter is given"
         " once: in the query string or, with a form or JSON, in the body. Unknown parameters are refused.",
         "parameters": [_parameter(name) for name in ("model", "version", "label", "top_k", "timeout", "request_id")],
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/octet-stream": {"schema": _BINARY},
-                "multipart/form-data": {"schema": _form_schema()},
-                "application/json": {"schema": _ref("ClassifyRequest")},
-            },
-        },
+        "requestBody": request_body(classify_form(), "ClassifyRequest"),
         "responses": {
             "200": _json_response("One result an image, in the order of the request.", "ClassifyResponse"),
             **_problems(*_CLASSIFY_KINDS),
@@ -101,18 +114,18 @@ def _classify_operation(limits: CallLimits) -> Json:
     }
 
 
-def _form_schema() -> Json:
+def _explain_operation() -> Json:
+    names = ("model", "version", "label", "class_name", "budget", "timeout", "request_id")
     return {
-        "type": "object",
-        "required": ["images"],
-        "description": "Every file is an image, whatever its field is called.",
-        "properties": {
-            "images": {"type": "array", "items": _BINARY, "minItems": 1},
-            "model": {"type": "string"},
-            "version": {"type": "integer", "minimum": 0, "maximum": MAX_VERSION},
-            "label": {"type": "string"},
-            "top_k": {"type": "integer", "minimum": 1},
-        },
+        "operationId": "explain",
+        "tags": ["classification"],
+        "summary": "Show what of an image its classification hangs on",
+        "description": "One image, as for classification. Patches of it are covered in turn with its mean colour, and"
+        " each such image is classified: where the score of the class falls most, the class hangs on what is there."
+        " It takes as many inferences as the budget allows, beside other calls, and counts as no prediction.",
+        "parameters": [_parameter(name) for name in names],
+        "requestBody": request_body(explain_form(), "ExplainRequest"),
+        "responses": {"200": _json_response("The map.", "ExplainResponse"), **_problems(*_CLASSIFY_KINDS)},
     }
 
 
@@ -165,12 +178,18 @@ def _parameters(limits: CallLimits) -> Json:
     timeout = {"type": "integer", "minimum": 1}
     request_id = "1 to 128 of A-Z a-z 0-9 . _ - come back in the response and in the log; another one is replaced."
     best = "Number of classes an image, best first; absent means 5 or all, whichever is less."
+    budget_limit = limits.explain_budget_limit
+    budget = f"Most inferences, {LEAST_BUDGET} to {budget_limit}; absent means {min(DEFAULT_BUDGET, budget_limit)}."
     late = f"Milliseconds until the answer is of no use any more; at most {limits.request_timeout_ms}."
     return {
         "model": _describe("model", "query", {"type": "string"}, "Name of the model; absent means the only one."),
         "version": _describe("version", "query", version, "Absent or 0 means the default version."),
         "label": _describe("label", "query", {"type": "string"}, "Label of a version, instead of a version."),
         "top_k": _describe("top_k", "query", top_k, best),
+        "class_name": _describe(
+            "class_name", "query", {"type": "string"}, "Class to explain; absent or empty means the best one."
+        ),
+        "budget": _describe("budget", "query", BUDGET | {"maximum": budget_limit}, budget),
         "timeout": _describe(TIMEOUT_HEADER, "header", timeout, late),
         "request_id": _describe("X-Request-Id", "header", {"type": "string"}, request_id),
         "path_name": _describe("name", "path", {"type": "string"}, "Name of the model."),
