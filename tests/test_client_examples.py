@@ -47,6 +47,7 @@ def _run(example: str, folder: Path, server: Server) -> str:
 
 
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
+@pytest.mark.slow
 def test_every_example_runs(folder: Path, server: Server, number: int) -> None:
     """It ends well, says something, and needs nothing but what the page names."""
     assert _run(EXAMPLES[number], folder, server)

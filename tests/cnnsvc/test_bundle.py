@@ -38,6 +38,7 @@ def test_versions_count_up(tmp_path: Path) -> None:
     assert bundle.versions(tmp_path / "flowers") == [1, 7, 8]
 
 
+@pytest.mark.slow
 def test_trainings_that_end_together_get_numbers_of_their_own(tmp_path: Path) -> None:
     """Eight processes that publish at once leave eight versions, each of them whole."""
     context = multiprocessing.get_context("spawn")

@@ -179,6 +179,7 @@ def test_errors_are_typed_by_kind(client_of: MakeClient, server: Server, tmp_pat
 
 
 @BOTH
+@pytest.mark.slow
 def test_an_unreachable_server_is_named(client_of: MakeClient) -> None:
     """Nobody at the address is an error with the address, after a few tries; in a stream it is every outcome."""
     started = time.monotonic()
@@ -213,6 +214,7 @@ def test_a_late_answer_is_an_error(client_of: MakeClient, script: ScriptedServer
 
 @BOTH
 @pytest.mark.parametrize("num_bytes", [1, 3_000_000])
+@pytest.mark.slow
 def test_unavailable_is_tried_again(client_of: MakeClient, script: ScriptedServer, num_bytes: int) -> None:
     """A call, of any size, that is UNAVAILABLE twice is answered the third time; so is what goes before a stream."""
 
@@ -230,6 +232,7 @@ def test_unavailable_is_tried_again(client_of: MakeClient, script: ScriptedServe
 
 
 @BOTH
+@pytest.mark.slow
 def test_the_tries_are_few(client_of: MakeClient, script: ScriptedServer) -> None:
     """A server that stays UNAVAILABLE is asked four times."""
     script.before = lambda num_calls, context: context.abort(grpc.StatusCode.UNAVAILABLE, "never")
@@ -347,6 +350,7 @@ def test_a_server_that_ends_too_soon(client_of: MakeClient, script: ScriptedServ
 
 
 @BOTH
+@pytest.mark.slow
 def test_a_server_that_hangs_in_a_stream(client_of: MakeClient, script: ScriptedServer) -> None:
     """A server that is there and answers no more is given up a little after the time that an image has."""
     is_given_up = threading.Event()

@@ -119,6 +119,7 @@ async def test_past_the_bound_of_bytes_calls_are_refused_at_once(tmp_path: Path)
     room.registry.close()
 
 
+@pytest.mark.slow
 async def test_what_would_be_late_is_refused_at_once(room: Room) -> None:
     """Behind a backlog a call with a near deadline is overloaded at once, told when to come again; a patient one waits.
 

@@ -16,6 +16,7 @@ from tests.bundles import write_bundle
 from tests.service.serving import falsify_golden_answers
 
 
+@pytest.mark.slow
 async def test_a_good_version_comes_back_with_its_trials(tmp_path: Path) -> None:
     """The trials say which engine is to answer; those that are known already are not timed again."""
     path = write_bundle(tmp_path)
@@ -25,6 +26,7 @@ async def test_a_good_version_comes_back_with_its_trials(tmp_path: Path) -> None
     assert await prove(write_bundle(tmp_path, seed=1), ModelOptions(num_streams=2), trials) == trials
 
 
+@pytest.mark.slow
 async def test_a_wrong_version_comes_back_with_its_fault(tmp_path: Path) -> None:
     """Reason and fault are those of the check that failed."""
     path = write_bundle(tmp_path)
@@ -56,6 +58,7 @@ async def test_a_machine_without_idle_time_proves_with_a_share(tmp_path: Path) -
     assert [trial.is_chosen for trial in trials].count(True) == 1
 
 
+@pytest.mark.slow
 async def test_one_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     """Past its time the process is killed and the version refused."""
     path = write_bundle(tmp_path)

@@ -24,6 +24,7 @@ async def _noticed(folder: Path, mode: WatchMode, look_seconds: float) -> bool:
 
 
 @pytest.mark.parametrize("mode", ["auto", "notify", "poll"])
+@pytest.mark.slow
 async def test_a_change_is_told(tmp_path: Path, mode: WatchMode) -> None:
     """Long before anybody would look."""
     assert await _noticed(tmp_path, mode, look_seconds=15)

@@ -50,6 +50,7 @@ def test_it_fits(tab: Page, report: Path, width: int) -> None:
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.slow
 def test_light_and_dark(tab: Page, tmp_path: Path) -> None:
     """The page is light or dark as its reader's system is."""
     report = write_report_page(tmp_path, finished(["daisy", "rose"], [0, 1]), scores_for([0, 1], 2))

@@ -6,6 +6,7 @@ import socket
 from typing import Any
 
 import grpc
+import pytest
 
 from cnnsvc.pb import classifier_pb2 as pb
 from service.frontends.grpc_farewell import send_away
@@ -54,6 +55,7 @@ async def test_what_has_begun_goes_on() -> None:
         await asyncio.wait_for(door.calls.until_idle(), 5)
 
 
+@pytest.mark.slow
 async def test_busy_clients_lose_no_call() -> None:
     """Callers that call without a pause, without a policy of retries, notice no notice, however many there are."""
     async with opened(Door(FakePredictor())) as door:

@@ -174,6 +174,7 @@ async def test_a_head_in_drops_wins_no_time() -> None:
         assert await answer == (408, "late")
 
 
+@pytest.mark.slow
 async def test_a_head_in_time_may_come_in_pieces() -> None:
     """Slow is not wrong: what ends within the limit is answered, and the body has a limit of its own."""
     limits = ConnectionLimits(head_timeout_ms=1000, keep_alive_ms=300)
@@ -187,6 +188,7 @@ async def test_a_head_in_time_may_come_in_pieces() -> None:
 
 
 @pytest.mark.parametrize("drop", [b"", b"\r\n"])
+@pytest.mark.slow
 async def test_an_idle_connection_is_closed(drop: bytes) -> None:
     """After an answer the keep-alive time runs, and blank lines, which HTTP lets pass, do not lengthen it."""
     async with listening(open_door(), STRICT) as port, connected(port) as (reader, writer):
@@ -204,6 +206,7 @@ async def test_an_idle_connection_is_closed(drop: bytes) -> None:
         assert await end == b""
 
 
+@pytest.mark.slow
 async def test_a_body_after_its_answer_has_the_idle_time() -> None:
     """What is left of a refused body may not come in drops for ever."""
     async with listening(open_door(), STRICT) as port, connected(port) as (reader, writer):

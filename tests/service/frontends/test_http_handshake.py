@@ -63,6 +63,7 @@ def site(tmp_path: Path) -> Site:
     return Site(http_context(lambda: credentials), client, ssl.create_default_context(cafile=company.file))
 
 
+@pytest.mark.slow
 async def test_half_handshakes_count(site: Site) -> None:
     """Two who say nothing take two places: a third is told so; when their time is over there is room again."""
     async with listening(open_door(), TWO, site.server) as port:

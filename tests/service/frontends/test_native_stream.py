@@ -208,6 +208,7 @@ async def test_the_window_counts_bytes_too(narrow_door: Door) -> None:
     assert len(answers) == 20
 
 
+@pytest.mark.slow
 async def test_who_reads_no_answers_is_not_read(door: Door) -> None:
     """Answers that the client leaves lying stop the reading of its images: they count as unanswered."""
     call = door.stub.ClassifyStream()
