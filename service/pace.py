@@ -32,15 +32,16 @@ class Pace:
         """One image; `inference_seconds` are its share of its batch."""
         self._num_images = _KEPT * self._num_images + 1
         self._inference_seconds = _KEPT * self._inference_seconds + inference_seconds
-        self._num_bytes = _KEPT * self._num_bytes + num_bytes
-        self._decode_seconds = _KEPT * self._decode_seconds + decode_seconds
+        if num_bytes:  # pixels have none, and would let the bytes fade while their moments add up
+            self._num_bytes = _KEPT * self._num_bytes + num_bytes
+            self._decode_seconds = _KEPT * self._decode_seconds + decode_seconds
 
     def seconds(self, num_images: int, num_bytes: int) -> float:
         """What they take in one stream."""
         if not self._num_images:
             return 0.0
         seconds = num_images * self._inference_seconds / self._num_images
-        if self._num_bytes:  # pixels have none to decode
+        if self._num_bytes:
             seconds += num_bytes * self._decode_seconds / self._num_bytes
         return seconds
 

@@ -32,6 +32,14 @@ def test_pixels_cost_their_inference_alone() -> None:
     assert pace_of((SMALL, 0.001, 0.003)).seconds(2, 0) == pytest.approx(0.006)
 
 
+def test_pixels_leave_the_pace_of_decoding_alone() -> None:
+    """After a photograph and thousands of decoded images another photograph is expected to take as long."""
+    pace = pace_of((LARGE, 0.025, 0.003), times=1)
+    for _ in range(5000):
+        pace.observe(0, decode_seconds=0.00001, inference_seconds=0.003)
+    assert pace.seconds(1, LARGE) == pytest.approx(0.028)
+
+
 def test_streams_share_the_backlog() -> None:
     """What waits is divided by the streams, and so are a call's own images, as far as there are any."""
     pace = pace_of((SMALL, 0.001, 0.009))
