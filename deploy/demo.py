@@ -47,7 +47,7 @@ def main() -> None:
         sys.stdout.write("".join(interesting_metrics(get(f"{http_url}/metrics"))))
         say(f"Done in {time.monotonic() - started:.0f} s. The bundle: {ROOT}/models/shapes/1 (open report/report.html)")
         if sys.stdin.isatty() and sys.stdout.isatty():
-            say(f"Still serving: {http_url}/docs shows the API. Ctrl-C ends it.")
+            say(f"Still serving: {http_url}/ is a page to classify on. Ctrl-C ends it.")
             with contextlib.suppress(KeyboardInterrupt):
                 server.wait()
 

@@ -12,7 +12,7 @@ import select
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ _FLAGS: Final = (
     *("--disable-background-networking", "--disable-sync", "--disable-dev-shm-usage", "--remote-debugging-pipe"),
 )
 _PATIENCE_S: Final = 60
+_KEYS: Final = {"Tab": (9, ""), "Enter": (13, "\r"), " ": (32, " "), "ArrowDown": (40, ""), "ArrowUp": (38, "")}
 
 
 def chromium() -> str | None:
@@ -71,6 +72,37 @@ class Page:
         """A PNG of the whole page."""
         answer = self.send("Page.captureScreenshot", captureBeyondViewport=True)
         return base64.b64decode(answer["data"])
+
+    def wait_for(self, expression: str, patience_s: float = 20) -> None:
+        """Until the JavaScript expression holds in the page."""
+        give_up_at = time.monotonic() + patience_s
+        while not self.evaluate(f"Boolean({expression})"):
+            assert time.monotonic() < give_up_at, f"{expression} does not come true; {self.complaints}"
+            time.sleep(0.05)
+
+    def choose_files(self, selector: str, files: Sequence[Path]) -> None:
+        """As the dialog of a file input does."""
+        root = self.send("DOM.getDocument")["root"]["nodeId"]
+        node = self.send("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.send("DOM.setFileInputFiles", nodeId=node, files=[str(file) for file in files])
+
+    def drop_files(self, files: Sequence[Path], x: int, y: int) -> None:
+        """As a person who drags them from a folder onto that place."""
+        data = {"items": [], "files": [str(file) for file in files], "dragOperationsMask": 1}
+        for step in ("dragEnter", "dragOver", "drop"):
+            self.send("Input.dispatchDragEvent", type=step, x=x, y=y, data=data)
+
+    def press(self, key: str, *commands: str, modifiers: int = 0) -> None:
+        """A key of the keyboard, by its name in the DOM; commands are what the system makes of it, such as paste."""
+        code, text = _KEYS[key] if key in _KEYS else (ord(key.upper()), "" if modifiers else key)
+        shared = {"key": key, "windowsVirtualKeyCode": code, "modifiers": modifiers}
+        self.send("Input.dispatchKeyEvent", type="keyDown", text=text, commands=commands, **shared)
+        self.send("Input.dispatchKeyEvent", type="keyUp", **shared)
+
+    def accessible(self) -> list[tuple[str, str]]:
+        """Role and name of everything that a screen reader hears of."""
+        nodes = self.send("Accessibility.getFullAXTree")["nodes"]
+        return [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node["ignored"]]
 
     def send(self, method: str, **parameters: Any) -> dict[str, Any]:
         """One command and its result; events that arrive before it are collected."""

@@ -9,11 +9,13 @@ from docs.generator.schemas import Json, field_docs, section, type_of
 from service.frontends import http_messages, problem
 from service.frontends.http_call import CallLimits
 from service.frontends.http_docs import docs_routes
+from service.frontends.http_page import page_routes
 from service.frontends.openapi import openapi_document
 from service.settings import ServeSettings
 
 _FOR_BROWSERS: Final = {
-    "/": "Leads to `/docs`",
+    "/": "Classify images in a browser and watch the load",
+    "/page/{asset}": "What that page is made of",
     "/docs": "The API in a browser, from this server alone",
     "/docs/{asset}": "What that page is made of",
 }
@@ -31,7 +33,7 @@ def page() -> str:
         for method, path, one in operations
     ]
     schemas, docs = document["components"]["schemas"], field_docs(manifest, http_messages, problem)
-    unlisted = [[code(f"GET {route.path}"), _FOR_BROWSERS[route.path]] for route in docs_routes()]
+    unlisted = [[code(f"GET {route.path}"), _FOR_BROWSERS[route.path]] for route in (*page_routes(), *docs_routes())]
     return joined(
         "# HTTP API",
         text(sentence(document["info"]["description"])),

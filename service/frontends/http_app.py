@@ -18,6 +18,7 @@ from service.frontends.http_docs import docs_routes
 from service.frontends.http_explain import explain_endpoint
 from service.frontends.http_gate import METRICS_PATH, Gate
 from service.frontends.http_messages import MAX_VERSION, ModelList, Readiness, model_list, model_message
+from service.frontends.http_page import page_routes
 from service.frontends.http_parameters import read_integer, read_query_string
 from service.frontends.openapi import openapi_document
 from service.metrics import Metrics, ObservedRequest
@@ -83,6 +84,7 @@ def http_routes(
         ),
         *(admin.routes() if admin else ()),
         *docs_routes(),
+        *page_routes(),
     ]
 
 

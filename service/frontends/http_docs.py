@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 from swagger_ui_bundle import swagger_ui_path
 
@@ -27,18 +27,13 @@ _HEADERS: Final = {"content-security-policy": _CONTENT_SECURITY_POLICY}
 
 def docs_routes() -> list[Route]:
     return [
-        Route("/", _home, methods=["GET"], include_in_schema=False),
         Route("/docs", _page, methods=["GET"], include_in_schema=False),
         Route("/docs/{asset}", _asset, methods=["GET"], include_in_schema=False),
     ]
 
 
-async def _home(request: Request) -> Response:
-    return RedirectResponse("docs")
-
-
 async def _page(request: Request) -> Response:
-    return FileResponse(_WEB / "index.html", headers=_HEADERS)
+    return FileResponse(_WEB / "docs.html", headers=_HEADERS)
 
 
 async def _asset(request: Request) -> Response:

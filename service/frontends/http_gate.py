@@ -11,14 +11,14 @@ from service.metrics import Metrics
 
 METRICS_PATH: Final = "/metrics"
 OPEN_PATHS: Final = frozenset({"/", "/docs", "/livez", "/readyz", "/openapi.json"})
-"""Orchestrators and load balancers have no token, and the description of the API is no secret."""
-_OPEN_FOLDER: Final = "/docs/"
+"""Orchestrators and load balancers have no token; the pages and the description of the API are no secret."""
+_OPEN_FOLDERS: Final = ("/docs/", "/page/")
 _ADMIN_FOLDER: Final = "/api/v1/admin"
 
 
 def scope_of(path: str) -> Scope | None:
     """What opens a path, those of no route included; None is open to all."""
-    if path in OPEN_PATHS or path.startswith(_OPEN_FOLDER):
+    if path in OPEN_PATHS or path.startswith(_OPEN_FOLDERS):
         return None
     if path == METRICS_PATH:
         return Scope.METRICS

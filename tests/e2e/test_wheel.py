@@ -54,7 +54,8 @@ def _check_serving(command: Path, tmp_path: Path) -> None:
     with serving("--models-dir", tmp_path / "models", command=[command], cwd=Path("/")) as server:
         answer = httpx.post(f"{server.http_url}/api/v1/classify", content=image.read_bytes())
         assert answer.json()["results"][0]["classes"][0]["name"] in CLASS_NAMES
-        assert httpx.get(f"{server.http_url}/docs").status_code == 200
+        for page in ("/", "/page/app.js", "/page/page.css", "/docs"):
+            assert httpx.get(f"{server.http_url}{page}").status_code == 200
         client = Client(server.grpc_address)
         assert client.classify(image.read_bytes()).model == "flowers"
         client.close()

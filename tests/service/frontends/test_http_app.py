@@ -152,14 +152,6 @@ async def test_metrics_are_scraped_in_the_format_that_is_asked_for() -> None:
     assert 'protocol="http"' not in plain.text
 
 
-async def test_home_leads_to_the_documentation() -> None:
-    """A browser that knows only the address ends at /docs."""
-    async with open_door().client() as client:
-        response = await client.get("/", follow_redirects=True)
-    assert response.status_code == 200
-    assert response.url.path == "/docs"
-
-
 @pytest.mark.parametrize("url", [*API_URLS, "/openapi.json", "/nothing"])
 async def test_every_response_has_a_request_id(url: str) -> None:
     """The caller's request id comes back, and a caller without one gets one of its own for each request."""

@@ -22,7 +22,7 @@ from tests.fakes import FakePredictor, FakeRegistry, served_model
 from tests.service.serving import build
 
 TOKENS = [Token(str(scope), [scope], hash_of(f"for-{scope}")) for scope in Scope]
-OPEN = {"/", "/docs", "/docs/{asset}", "/livez", "/readyz", "/openapi.json"}
+OPEN = {"/", "/page/{asset}", "/docs", "/docs/{asset}", "/livez", "/readyz", "/openapi.json"}
 LIMITS = CallLimits(body_limit_bytes=100_000, max_images_per_call=4, request_timeout_ms=5_000)
 
 
@@ -67,7 +67,12 @@ async def test_every_route_but_the_open_ones_wants_a_token(door: Door) -> None:
     """Each route with each method: 401 without a token, 403 with those of all other scopes, past it with its own."""
     num_asked = 0
     for route in door.routes():
-        path = route.path.format(name="flowers", version="1", label="stable", asset="docs.js")
+        path = route.path.format(
+            name="flowers",
+            version="1",
+            label="stable",
+            asset="app.js" if route.path.startswith("/page/") else "docs.js",
+        )
         for method in route.methods or ():
             if route.path in OPEN:
                 assert (await door.ask(method, path)).status_code < 400
@@ -96,6 +101,7 @@ async def test_every_route_but_the_open_ones_wants_a_token(door: Door) -> None:
         "/livez/",
         "/livez/../metrics",
         "/docs/../api/v1/models",
+        "/page/../api/v1/models",
         "/docs/%2e%2e/metrics",
         "/metrics/",
         "/Metrics",

@@ -46,7 +46,12 @@ def test_routes_and_document_agree() -> None:
     paths = openapi_document(LIMITS)["paths"]
     described = {(path, method.upper()) for path, item in paths.items() for method in item}
     assert {(path, method) for path, method in built if method != "HEAD"} == described
-    assert {route.path for route in routes if not route.include_in_schema} == {"/", "/docs", "/docs/{asset}"}
+    assert {route.path for route in routes if not route.include_in_schema} == {
+        "/",
+        "/page/{asset}",
+        "/docs",
+        "/docs/{asset}",
+    }
 
 
 def test_every_kind_is_described() -> None:
