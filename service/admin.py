@@ -97,6 +97,14 @@ class Admin:
         self._rollout.follow_model(name)
         return self._status(name)
 
+    async def load_newest(self, name: str) -> ModelStatus:
+        """As load, for the newest version in the folder."""
+        await self._rollout.refresh()
+        self._check_name(name)
+        if not (found := self._rollout.found(name)):
+            raise NotFoundError(f"model {name} has no version in the folder of models")
+        return await self.load(name, max(found))
+
     async def unload(self, name: str, version: int) -> ModelStatus:
         """Takes a version out of service. Raises ConflictError for the last one, and one that has a label."""
         self._check_served(name, version)

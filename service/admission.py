@@ -18,6 +18,10 @@ class Admission:
     def has_room(self, num_images: int, num_bytes: int) -> bool:
         return self.num_images + num_images <= self._limit_images and self.num_bytes + num_bytes <= self._limit_bytes
 
+    def is_within_limits(self, num_images: int, num_bytes: int) -> bool:
+        """Whether there would be room if nothing else were held."""
+        return num_images <= self._limit_images and num_bytes <= self._limit_bytes
+
     def require_room(self, num_images: int, num_bytes: int, *, retry_after_seconds: float = 1.0) -> None:
         """Raises OverloadedError where these are too many beside what is held."""
         if self.num_images + num_images > self._limit_images:

@@ -40,6 +40,8 @@ class Inference:
     ended_at: float
     channel_means: ChannelMeans
     """As `measure` found them."""
+    batch_size: int = 1
+    """Images that were inferred together, this one among them."""
 
     @property
     def decode_seconds(self) -> float:
@@ -215,6 +217,7 @@ class Batcher:
                     begun_at=started,
                     ended_at=ended,
                     channel_means=self._measure(one.image_hwc),
+                    batch_size=len(decoded),
                 ),
             )
             for one, scores_k in zip(decoded, scores_nk, strict=True)

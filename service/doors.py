@@ -154,7 +154,7 @@ def build_doors(
         settings.request_timeout_ms,
         settings.explain_budget_limit,
     )
-    rooms = Rooms(predictor, registry, metrics, limits, admin)
+    rooms = Rooms(predictor, registry, metrics, limits, stream_limits, admin)
     classifier = NativeClassifier(predictor, registry, metrics, calls, stream_limits)
     services = [classifier.service(), *dialect_services(rooms, calls)]
     return Doors(

@@ -91,6 +91,7 @@ class Predictor:
         try:
             inferences = await _infer_all(served, query.images, started, deadline)
         except Exception as error:
+            served.statistics.add_failure(started)
             if self._is_own_fault(error, deadline - started):
                 served.tally.num_failed += num_images
             raise
@@ -98,6 +99,7 @@ class Predictor:
             self.admission.release(num_images, size.num_bytes)
         served.tally.num_answered += num_images
         results = [_observe(served, inference, top_k) for inference in inferences]
+        served.statistics.add_answer(inferences, started)
         if record is not None:
             record.stages, record.results = inferences, results
         return Answer(
@@ -110,17 +112,18 @@ class Predictor:
         )
 
     async def classify_when_room(self, query: Query) -> Answer:
-        """As classify, for one image, but waits where that is overloaded; the service's own time limit counts after it.
+        """As classify, but waits where that is overloaded; the service's own time limit counts after it.
 
         Only a few such calls are admitted at once, in the order of their coming: streams keep the engine busy without
         filling the queue that other calls need, and nobody waits behind more of their images than that.
         """
         if query.record is not None:
             query.record.images = _as_bytes(query.images)
+        size = _size(query.images)
         patience_seconds = None if query.deadline is None else query.deadline - time.monotonic()
         try:
             async with asyncio.timeout(patience_seconds) as patience, self._turns:
-                while not self._has_room(query):
+                while not self._has_room(query) and self.admission.is_within_limits(size.num_images, size.num_bytes):
                     await self.admission.wait_for_release()
                 patience.reschedule(None)  # from here on classify keeps the deadline
                 return await self.classify(query)

@@ -13,6 +13,7 @@ from cnnsvc.manifest import Manifest
 from cnnsvc.model import Model
 from service.batcher import Batcher
 from service.metrics import Metrics, ModelMetrics
+from service.statistics import Statistics
 
 _SHOWN_NAME: Final = 64
 """Longest name that a model can have: of a longer one only the beginning is repeated to the caller."""
@@ -35,6 +36,7 @@ class ServedModel:
     is_default: bool = True
     labels: tuple[str, ...] = ()
     tally: Tally = field(default_factory=Tally)
+    statistics: Statistics = field(default_factory=Statistics)
     loaded_at: float = 0.0
     """time.monotonic() seconds."""
     is_on_probation: bool = False

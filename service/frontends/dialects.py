@@ -8,6 +8,9 @@ from service.admin import Admin
 from service.frontends.grpc_calls import GrpcCalls
 from service.frontends.grpc_service import GrpcService
 from service.frontends.http_call import CallLimits
+from service.frontends.native_stream import StreamLimits
+from service.frontends.oip_grpc import OpenInference
+from service.frontends.oip_http import OpenInferenceDoor
 from service.metrics import Metrics
 from service.predictor import Predictor
 from service.registry import Registry
@@ -21,14 +24,25 @@ class Rooms:
     registry: Registry
     metrics: Metrics
     limits: CallLimits
+    stream_limits: StreamLimits
     admin: Admin | None = None
     """None where nobody may decide anything, or there is nothing to decide."""
 
 
 def dialect_routes(rooms: Rooms) -> list[Route]:
     """Below /v1/ those of TensorFlow Serving, below /v2/ those of the Open Inference protocol."""
-    return []
+    open_inference = OpenInferenceDoor(rooms.predictor, rooms.registry, rooms.metrics, rooms.limits, rooms.admin)
+    return [*open_inference.routes()]
 
 
 def dialect_services(rooms: Rooms, calls: GrpcCalls) -> list[GrpcService]:
-    return []
+    open_inference = OpenInference(
+        rooms.predictor,
+        rooms.registry,
+        rooms.metrics,
+        calls,
+        rooms.admin,
+        max_images=rooms.limits.max_images_per_call,
+        stream_limits=rooms.stream_limits,
+    )
+    return [open_inference.service()]

@@ -12,11 +12,22 @@ from service.metrics import Metrics
 
 OPEN_SERVICES: Final = ("/grpc.health.v1.Health/", "/grpc.reflection.v1alpha.ServerReflection/")
 """Orchestrators and load balancers have no token, and the description of the API is no secret."""
+_OPEN_METHODS: Final = frozenset(
+    {"/inference.GRPCInferenceService/ServerLive", "/inference.GRPCInferenceService/ServerReady"}
+)
+_ADMIN_METHODS: Final = frozenset(
+    {
+        "/inference.GRPCInferenceService/RepositoryModelLoad",
+        "/inference.GRPCInferenceService/RepositoryModelUnload",
+    }
+)
 
 
 def scope_of(method: str) -> Scope | None:
     """What opens a method such as /cnnsvc.v1.Classifier/Classify, unknown ones included; None is open to all."""
-    return None if method.startswith(OPEN_SERVICES) else Scope.CLASSIFY
+    if method.startswith(OPEN_SERVICES) or method in _OPEN_METHODS:
+        return None
+    return Scope.ADMIN if method in _ADMIN_METHODS else Scope.CLASSIFY
 
 
 class GrpcGate(grpc.aio.ServerInterceptor):

@@ -104,21 +104,21 @@ class AdminDoor:
         return await self._admin.unload(_name(request), _version(request))
 
     async def _label(self, request: Request, observed: ObservedRequest) -> msgspec.Struct:
-        target = await _read(request, LabelTarget)
+        target = await read_message(request, LabelTarget)
         return await self._admin.label(_name(request), request.path_params["label"], target.version)
 
     async def _unlabel(self, request: Request, observed: ObservedRequest) -> msgspec.Struct:
         return await self._admin.unlabel(_name(request), request.path_params["label"])
 
     async def _split(self, request: Request, observed: ObservedRequest) -> msgspec.Struct:
-        return await self._admin.split(_name(request), (await _read(request, SplitWeights)).weights)
+        return await self._admin.split(_name(request), (await read_message(request, SplitWeights)).weights)
 
     async def _roll_back(self, request: Request, observed: ObservedRequest) -> msgspec.Struct:
-        target = await _read(request, RollbackTarget)
+        target = await read_message(request, RollbackTarget)
         return await self._admin.roll_back(_name(request), target.version or None)
 
 
-async def _read(request: Request, kind: type[Any]) -> Any:
+async def read_message(request: Request, kind: type[Any]) -> Any:
     """The body as such a message. Raises InvalidError, TooLargeError, LateError, CallCancelledError."""
     try:
         body = await read_body(request.receive, _ADMISSION, _BODY_LIMIT_BYTES, _BODY_TIMEOUT_MS)

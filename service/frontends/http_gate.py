@@ -10,10 +10,12 @@ from service.access import Access, Scope
 from service.metrics import Metrics
 
 METRICS_PATH: Final = "/metrics"
-OPEN_PATHS: Final = frozenset({"/", "/docs", "/livez", "/readyz", "/openapi.json"})
+OPEN_PATHS: Final = frozenset(
+    {"/", "/docs", "/livez", "/readyz", "/openapi.json", "/v2/health/live", "/v2/health/ready"}
+)
 """Orchestrators and load balancers have no token; the pages and the description of the API are no secret."""
 _OPEN_FOLDERS: Final = ("/docs/", "/page/")
-_ADMIN_FOLDER: Final = "/api/v1/admin"
+_ADMIN_FOLDERS: Final = ("/api/v1/admin", "/v2/repository/models")
 
 
 def scope_of(path: str) -> Scope | None:
@@ -22,7 +24,7 @@ def scope_of(path: str) -> Scope | None:
         return None
     if path == METRICS_PATH:
         return Scope.METRICS
-    if path.startswith(_ADMIN_FOLDER):
+    if path.startswith(_ADMIN_FOLDERS):
         return Scope.ADMIN
     return Scope.CLASSIFY
 

@@ -88,7 +88,7 @@ class NativeClassifier:
     ) -> None:
         """Reads through the context instead of the iterator, which nothing could pause."""
         answer = functools.partial(self._answer_streamed, context)
-        stream = ImageStream(context, answer, self._stream_limits, self._calls.stopping)
+        stream = ImageStream(pb.ClassifyStreamRequest, context, answer, self._stream_limits, self._calls.stopping)
         await self._calls.guard(context, stream.serve())
 
     async def _answer_streamed(self, context: Context, request: pb.ClassifyStreamRequest) -> pb.ClassifyStreamResponse:

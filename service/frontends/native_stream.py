@@ -1,16 +1,17 @@
-"""One ClassifyStream call: reads while few images are unanswered, answers each as it is ready, ends in order."""
+"""One call of two streams: reads while few images are unanswered, answers each as it is ready, ends in order."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 
 from cnnsvc.errors import NotReadyError
-from cnnsvc.pb import classifier_pb2 as pb
 from service.frontends.grpc_boundary import Context, parse
 
-Answer = Callable[[pb.ClassifyStreamRequest], Awaitable[pb.ClassifyStreamResponse]]
+Request = TypeVar("Request", bound=Message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +23,26 @@ class StreamLimits:
     """One message more than this may be held, since a message's size is known only when it is read."""
 
 
-class ImageStream:
+class ImageStream(Generic[Request]):
     """An image is unanswered until its answer is written: a client that reads no answers is not read either."""
 
-    def __init__(self, context: Context, answer: Answer, limits: StreamLimits, stopping: asyncio.Event) -> None:
-        """`answer` must not raise; `stopping` is set when the server stops."""
+    def __init__(
+        self,
+        kind: type[Request],
+        context: Context,
+        answer: Callable[[Request], Awaitable[Message]],
+        limits: StreamLimits,
+        stopping: asyncio.Event,
+        *,
+        is_ordered: bool = False,
+    ) -> None:
+        """`answer` must not raise; `stopping` is set when the server stops.
+
+        Where it is ordered, an answer waits until those to all requests before it are written.
+        """
+        self._kind = kind
+        self._is_ordered = is_ordered
+        self._last: asyncio.Task[None] | None = None
         self._context = context
         self._answer = answer
         self._limits = limits
@@ -72,9 +88,10 @@ class ImageStream:
             if self._is_ending:
                 return
             assert isinstance(request_bytes, bytes)
-            request = parse(pb.ClassifyStreamRequest, request_bytes)
+            request = parse(self._kind, request_bytes)
             self._num_unanswered_bytes += request.ByteSize()
-            task = asyncio.create_task(self._answer_one(request))
+            task = asyncio.create_task(self._answer_one(request, self._last))
+            self._last = task if self._is_ordered else None
             self._answering.add(task)
             task.add_done_callback(self._answering.discard)
 
@@ -88,9 +105,11 @@ class ImageStream:
             await self._room.wait()
         return not self._is_ending
 
-    async def _answer_one(self, request: pb.ClassifyStreamRequest) -> None:
+    async def _answer_one(self, request: Request, before: asyncio.Task[None] | None) -> None:
         try:
             response = await self._answer(request)
+            if before:
+                await asyncio.wait((before,))
             async with self._writing:  # gRPC takes one write at a time
                 await self._context.write(response)
         except grpc.aio.BaseError:

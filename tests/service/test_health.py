@@ -5,7 +5,7 @@ from typing import Any
 
 from grpc_health.v1 import health_pb2
 
-from service.health import Health, report
+from service.health import CLASSIFIER_SERVICE, OPEN_INFERENCE_SERVICE, Health, report
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -23,6 +23,16 @@ class Watcher:
     async def write(self, response: health_pb2.HealthCheckResponse) -> None:
         await self.may_read.wait()
         self.told.append(response.status)
+
+
+async def test_every_service_has_a_health_of_its_name() -> None:
+    """That of the whole server, under the names that clients call, the foreign one as its protocol declares it."""
+    assert OPEN_INFERENCE_SERVICE == "inference.GRPCInferenceService"
+    health = Health()
+    for is_ready in (True, False):
+        await report(health, is_ready=is_ready)
+        for service in ("", CLASSIFIER_SERVICE, OPEN_INFERENCE_SERVICE):
+            assert health._status(service) == (SERVING if is_ready else NOT_SERVING)
 
 
 async def test_a_watcher_that_reads_nothing_holds_up_nobody() -> None:

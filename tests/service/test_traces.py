@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry
 
 from cnnsvc.errors import CnnsvcError, EngineError, ImageError, LateError
 from cnnsvc.model import ModelOptions
+from cnnsvc.pb import oip_pb2
 from service.call_record import CallRecord, Source
 from service.loader import Loader
 from service.logs import RequestIdFilter
@@ -27,7 +28,7 @@ from service.metrics import Metrics
 from service.predictor import Answer, Predictor, PredictorLimits, Query
 from service.recording import Recording
 from service.registry import Registry
-from service.traces import Traces
+from service.traces import _FOREIGN_METHODS, Traces
 from tests.bundles import write_bundle
 from tests.encoded import encode
 from tests.service.test_call_record import GrpcCall
@@ -153,6 +154,17 @@ async def test_attributes_of_grpc(room: Room) -> None:
     with room.metrics.request("grpc", "classify_stream", grpc_source()):
         pass
     assert room.spans[-1].name == "cnnsvc.v1.Classifier/ClassifyStream"
+
+
+async def test_foreign_methods_have_their_public_names(room: Room) -> None:
+    """Each as its protocol declares it, whatever the metrics call it."""
+    service = oip_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+    names = {f"inference.GRPCInferenceService/{method.name}" for method in service.methods}
+    unmeasured = {f"inference.GRPCInferenceService/{name}" for name in ("ServerLive", "ServerReady")}
+    for method in [method for method in _FOREIGN_METHODS if method.startswith("oip_")]:
+        with room.metrics.request("grpc", method, grpc_source()):
+            pass
+    assert {span.name for span in room.spans} == names - unmeasured
 
 
 @pytest.mark.parametrize("source_of", [http_source, grpc_source])

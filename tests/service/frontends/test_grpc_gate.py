@@ -12,10 +12,11 @@ from prometheus_client import CollectorRegistry
 
 from cnnsvc.pb import classifier_pb2 as pb
 from cnnsvc.pb import classifier_pb2_grpc as pb_grpc
+from cnnsvc.pb import oip_pb2
 from service.access import Access, Scope, Token, hash_of
 from service.frontends.grpc_boundary import ERROR_KIND_KEY
 from service.frontends.grpc_calls import GrpcCalls
-from service.frontends.grpc_gate import GrpcGate
+from service.frontends.grpc_gate import GrpcGate, scope_of
 from service.frontends.grpc_server import bind_grpc, build_grpc_server
 from service.frontends.native_grpc import NativeClassifier
 from service.metrics import Metrics
@@ -111,6 +112,16 @@ async def test_its_own_token_opens_a_method(door: Door) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await door.calls["Unknown"]([("authorization", "Bearer for-classify")])
     assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_what_opens_the_methods_of_open_inference() -> None:
+    """Probes are open, loading is for admins, everything else wants what classification wants."""
+    service = oip_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+    scopes = {method.name: scope_of(f"/inference.GRPCInferenceService/{method.name}") for method in service.methods}
+    assert {name for name, scope in scopes.items() if scope is None} == {"ServerLive", "ServerReady"}
+    admin = {"RepositoryModelLoad", "RepositoryModelUnload"}
+    assert {name for name, scope in scopes.items() if scope is Scope.ADMIN} == admin
+    assert sum(scope is Scope.CLASSIFY for scope in scopes.values()) == len(scopes) - 4
 
 
 async def test_health_and_reflection_are_open(door: Door) -> None:

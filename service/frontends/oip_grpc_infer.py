@@ -1,0 +1,94 @@
+"""Messages of the Open Inference protocol's ModelInfer to queries, and answers to messages."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from cnnsvc.errors import InvalidError
+from cnnsvc.pb import oip_pb2 as pb
+from service.call_record import CallRecord
+from service.frontends.http_parameters import shown
+from service.frontends.oip_outputs import WantedOutput, output_of, read_wanted
+from service.frontends.oip_query import Parameters, Target, build_query, earlier_deadline, refuse_shared_memory
+from service.frontends.oip_tensors import OUTPUT_NAME, InputTensor, Numbers
+from service.predictor import Answer, Query
+from service.registry import Registry
+
+_FIELDS: Final = {"UINT8": ("uint_contents", np.uint32), "FP32": ("fp32_contents", np.float32)}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is left of a request once its images are taken out."""
+
+    query: Query
+    wanted: WantedOutput
+    id: str
+    is_raw: bool
+
+
+def read_call(
+    request: pb.ModelInferRequest,
+    registry: Registry,
+    max_images: int,
+    deadline: float | None,
+    record: CallRecord | None,
+) -> Asked:
+    """Raises InvalidError, UnsupportedError, TooLargeError, NotFoundError, NotReadyError."""
+    wanted = read_wanted((one.name, parameters_of(one.parameters)) for one in request.outputs)
+    target = Target.read(request.model_name, request.model_version)
+    deadline = earlier_deadline(deadline, parameters_of(request.parameters))
+    query = build_query(target, _tensors(request), registry, max_images, deadline, record)
+    return Asked(query, wanted, request.id, bool(request.raw_input_contents))
+
+
+def response_of(asked: Asked, answer: Answer) -> pb.ModelInferResponse:
+    """Raw where the request was, so that whoever sent tensors one way reads them the same way."""
+    output = output_of(answer, asked.wanted)
+    response = pb.ModelInferResponse(model_name=answer.model, model_version=str(answer.version), id=asked.id)
+    described = response.outputs.add(name=OUTPUT_NAME, datatype=output.datatype, shape=output.shape)
+    if asked.is_raw:
+        response.raw_output_contents.append(output.raw())
+    elif isinstance(output.values, list):
+        described.contents.bytes_contents.extend(output.values)
+    else:
+        described.contents.fp32_contents.extend(output.numbers())
+    return response
+
+
+def parameters_of(parameters: Mapping[str, Any]) -> Parameters:
+    """By name, as what they were sent; without those that have no value."""
+    found = {}
+    for name in parameters:  # of a map of messages only its own lookup is typed as such
+        value = parameters[name]
+        choice = value.WhichOneof("parameter_choice")
+        if choice:
+            found[name] = getattr(value, choice)
+    return found
+
+
+def _tensors(request: pb.ModelInferRequest) -> list[InputTensor]:
+    raw = request.raw_input_contents
+    if raw and len(raw) != len(request.inputs):
+        raise InvalidError(f"{len(raw)} raw_input_contents came for {len(request.inputs)} inputs; expected one each")
+    tensors = []
+    for index, given in enumerate(request.inputs):
+        refuse_shared_memory(parameters_of(given.parameters))
+        if raw and given.HasField("contents"):
+            raise InvalidError(f"input {shown(given.name)} has contents, and raw_input_contents came too")
+        contents: Any = raw[index] if raw else _reader(given)
+        tensors.append(InputTensor(given.name, given.datatype, list(given.shape), contents))
+    return tensors
+
+
+def _reader(given: pb.ModelInferRequest.InferInputTensor) -> Any:
+    def elements(count: int) -> list[bytes] | Numbers:
+        if given.datatype == "BYTES":
+            return list(given.contents.bytes_contents)
+        field, dtype = _FIELDS[given.datatype]
+        values = getattr(given.contents, field)
+        return np.fromiter(values, dtype, len(values))
+
+    return elements
