@@ -80,7 +80,7 @@ def _manifest(side: int, channels: int) -> Manifest:
         created="",
         class_names=[f"class {index}" for index in range(NUM_CLASSES)],
         image=ImageShape(side, side, channels),
-        pixels=1,
+        pixels=2,
         network=Network("", "", 0),
         artifacts={"model.onnx": Artifact("float32", 0, 0, 0, 0)},
         files={},

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-import cv2
+import numpy as np
 
 from cnnsvc.pixels import Pixels
 
@@ -15,8 +15,13 @@ ChannelMeans = tuple[float, ...]
 
 
 def channel_means(image_hwc: Pixels) -> ChannelMeans:
-    """The means of one image, exact: OpenCV's sums take 4 µs of 180x180x3, numpy's 490 and even 13 of every 64th."""
-    return tuple(cv2.mean(image_hwc)[: image_hwc.shape[2]])
+    """The means of one image, exact. Of 180x180x3 they take 16 µs; numpy's own mean over both axes takes 490."""
+    height, width, channels = image_hwc.shape
+    rows = image_hwc.reshape(height, width * channels)
+    # Row is added to row first, in 16 bits, which 257 rows of 255 just fit into.
+    blocks = [np.add.reduce(rows[first : first + 257], axis=0, dtype=np.uint16) for first in range(0, height, 257)]
+    sums = np.add.reduce(np.array(blocks).reshape(-1, channels), axis=0, dtype=np.uint64)
+    return tuple((sums / (height * width)).tolist())
 
 
 def channel_mean_bin(mean: float, num_bins: int) -> int:

@@ -1,9 +1,10 @@
 """Encoded image in, uint8 pixels out: the one function that training and serving share.
 
-Bytes from outside never reach OpenCV's decoders (5.0.0 ends the process on some malformed animated PNGs): JPEG goes
-through libjpeg-turbo, everything else through Pillow; OpenCV only resizes.
+JPEG goes through libjpeg-turbo, everything else through Pillow; how that is stretched is the matter of a file for each
+version: stretch.py, and stretch_v1.py for bundles of version 1.
 """
 
+import functools
 import io
 import struct
 import warnings
@@ -11,18 +12,16 @@ import zlib
 from collections.abc import Callable
 from typing import Final, Protocol
 
-import cv2
 import numpy as np
 import simplejpeg
-from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from cnnsvc.errors import ImageError, InvalidError, TooLargeError
+from cnnsvc.errors import ImageError, InvalidError, TooLargeError, UnsupportedError
 from cnnsvc.exif import exif_orientation, jpeg_orientation
+from cnnsvc.stretch import Pixels as Pixels  # others have it from here
+from cnnsvc.stretch import stretch
 
-Pixels = NDArray[np.uint8]
-
-PIXELS_VERSION: Final = 1
+PIXELS_VERSION: Final = 2
 """The version that new bundles record; any change that alters one output byte raises it and keeps the old function."""
 
 DEFAULT_LIMIT_PIXELS: Final = 50_000_000
@@ -46,8 +45,6 @@ Image.MAX_IMAGE_PIXELS = DEFAULT_LIMIT_PIXELS
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 # It warns about metadata, which is not used here; in a server anybody could fill the log with that.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-# One image is far too small to share between threads; parallelism comes from many images.
-cv2.setNumThreads(1)
 
 
 class Decoder(Protocol):
@@ -67,23 +64,48 @@ def decode(
 
     Raises ImageError for bytes that are no such image, TooLargeError above `limit_pixels`.
     """
+    return stretch(_read(image_bytes, height, width, channels, limit_pixels), height, width)
+
+
+def _decode_v1(
+    image_bytes: bytes, height: int, width: int, channels: int, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS
+) -> Pixels:
+    """As `decode`, with area averages along axes that shrink."""
+    from cnnsvc.stretch_v1 import stretch_v1  # it loads OpenCV, an extra
+
+    return stretch_v1(_read(image_bytes, height, width, channels, limit_pixels), height, width)
+
+
+DECODERS: Final[dict[int, Decoder]] = {1: _decode_v1, 2: decode}
+
+
+@functools.cache
+def decoder(version: int) -> Decoder:
+    """The pixel function of that version.
+
+    Raises InvalidError for a version this program does not have, UnsupportedError for one whose package is absent.
+    """
+    try:
+        if version == 1:
+            import cnnsvc.stretch_v1  # noqa: F401  # an extra
+        return DECODERS[version]
+    except ImportError as error:
+        raise UnsupportedError(
+            f"pixels version {version} needs OpenCV, which is not installed ({error}); install it with:"
+            " pip install 'cnnsvc[opencv]', or train again"
+        ) from None
+    except KeyError:
+        raise InvalidError(f"pixels version {version} is unknown; known are {sorted(DECODERS)}") from None
+
+
+def _read(image_bytes: bytes, height: int, width: int, channels: int, limit_pixels: int) -> Pixels:
+    """Upright pixels of any size, uint8 (h, w, channels)."""
     image = None
     if image_bytes[:3] == b"\xff\xd8\xff":
         image = _decode_jpeg(image_bytes, height, width, channels, limit_pixels)
     if image is None:
         image = _decode_with_pillow(image_bytes, channels, limit_pixels)
-    return _stretch(image, height, width)
-
-
-DECODERS: Final[dict[int, Decoder]] = {1: decode}
-
-
-def decoder(version: int) -> Decoder:
-    """The pixel function of that version. Raises InvalidError for a version this program does not have."""
-    try:
-        return DECODERS[version]
-    except KeyError:
-        raise InvalidError(f"pixels version {version} is unknown; known are {sorted(DECODERS)}") from None
+    return image
 
 
 def _decode_jpeg(image_bytes: bytes, height: int, width: int, channels: int, limit_pixels: int) -> Pixels | None:
@@ -178,18 +200,3 @@ def _check_scans(jpeg: bytes, num_pixels: int, limit_pixels: int) -> None:
             f"the JPEG has {num_scans} scans of {num_pixels} pixels; allowed are {_LIMIT_JPEG_SCANS} scans and"
             f" {_LIMIT_SCANNED * limit_pixels} pixels in all of them"
         )
-
-
-def _stretch(image: Pixels, height: int, width: int) -> Pixels:
-    """Area averages along axes that shrink, exact linear interpolation along axes that grow; always contiguous."""
-    shrunk = min(height, image.shape[0]), min(width, image.shape[1])
-    if shrunk != image.shape[:2]:
-        image = _resize(image, *shrunk, cv2.INTER_AREA)
-    if (height, width) != image.shape[:2]:
-        image = _resize(image, height, width, cv2.INTER_LINEAR_EXACT)
-    return np.ascontiguousarray(image)
-
-
-def _resize(image: Pixels, height: int, width: int, interpolation: int) -> Pixels:
-    resized: Pixels = cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=interpolation)
-    return resized.reshape(height, width, image.shape[2])

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -11,7 +12,7 @@ from cnnsvc.engines.base import Scores
 from cnnsvc.engines.golden import write_golden
 from cnnsvc.engines.load import open_engine
 from cnnsvc.manifest import MANIFEST_FORMAT, Artifact, Baseline, ImageShape, Manifest, Network
-from cnnsvc.pixels import PIXELS_VERSION, decode
+from cnnsvc.pixels import PIXELS_VERSION, Decoder, decoder
 from tests.encoded import encode
 
 CLASS_NAMES = ["daisy", "rose", "tulip"]
@@ -26,6 +27,7 @@ def write_bundle(
     shape: ImageShape = SHAPE,
     seed: int = 0,
     breaks_on_white: bool = False,
+    pixels: int = PIXELS_VERSION,
 ) -> Path:
     """The next version of a model: one dense layer over the channel means of 4 x 4 tiles, with golden answers."""
     with bundle.staging(models_dir / name) as folder:
@@ -35,8 +37,9 @@ def write_bundle(
             _break_on_white(model)
         onnx.save(model, model_path)
         images = [(f"{index}.png", encode("PNG", seed=index)) for index in range(3)]
-        write_golden(folder, images, {"model.onnx": _scores(model_path, [data for _, data in images], shape)})
-        return bundle.publish(folder, manifest_of(name, class_names, shape))
+        scores_nk = _scores(model_path, [data for _, data in images], shape, decoder(pixels))
+        write_golden(folder, images, {"model.onnx": scores_nk})
+        return bundle.publish(folder, msgspec.structs.replace(manifest_of(name, class_names, shape), pixels=pixels))
 
 
 def manifest_of(name: str = "flowers", class_names: list[str] = CLASS_NAMES, shape: ImageShape = SHAPE) -> Manifest:
@@ -100,7 +103,7 @@ def _break_on_white(model: onnx.ModelProto) -> None:
     graph.initializer.append(numpy_helper.from_array(np.array([-1, num_classes], np.int64), "shape"))
 
 
-def _scores(model_path: Path, images: list[bytes], shape: ImageShape) -> Scores:
+def _scores(model_path: Path, images: list[bytes], shape: ImageShape, decode: Decoder) -> Scores:
     engine = open_engine("openvino", model_path, num_threads=1)
     try:
         return np.concatenate(

@@ -16,10 +16,10 @@ from training.settings import TrainSettings
 
 PACKAGES: Final = (
     "cnnsvc",
+    "cykooz-resizer",
     "keras",
     "numpy",
     "onnx",
-    "opencv-python-headless",
     "pillow",
     "simplejpeg",
     "tensorflow",

@@ -111,7 +111,7 @@ def _manifest() -> Manifest:
         created="",
         class_names=["a", "b"],
         image=ImageShape(1, 1, 3),
-        pixels=1,
+        pixels=2,
         network=Network("", "", 0),
         artifacts={"model.onnx": Artifact("", 0, 0, 0, 0)},
         files={},

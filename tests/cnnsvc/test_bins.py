@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cnnsvc.bins import channel_mean_bin, channel_means, confidence_bin
+from cnnsvc.pixels import Pixels
 from tests.encoded import scene
 
 
@@ -23,9 +24,10 @@ def test_channel_mean_bin(mean: float, place: int) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_channel_means(channels: int) -> None:
+@pytest.mark.parametrize("image", [scene(), scene(700, 40), np.full((514, 2, 3), 255, np.uint8)])
+def test_channel_means(image: Pixels, channels: int) -> None:
     """Of each channel the mean of all of its pixels, one number a channel, in the order of the channels."""
-    image_hwc = np.ascontiguousarray(scene()[:, :, :channels])
+    image_hwc = np.ascontiguousarray(image[:, :, :channels])
     means = channel_means(image_hwc)
     assert means == pytest.approx(image_hwc.mean(axis=(0, 1)).tolist())
     assert len(means) == channels

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from cnnsvc import bundle
 from cnnsvc.errors import BundleError, InvalidError
 from cnnsvc.manifest import read_manifest, write_manifest
 from cnnsvc.model import ModelOptions, load_model
+from cnnsvc.pixels import DECODERS
 from tests.bundles import manifest_of, write_bundle
+from tests.encoded import encode
 
 
 def test_a_published_bundle_opens(tmp_path: Path) -> None:
@@ -222,3 +225,13 @@ def test_a_manifest_nested_without_end_is_refused(tmp_path: Path) -> None:
     (path / "manifest.json").write_text(text.replace('"seed": 100', '"seed": ' + "[" * 100_000 + "]" * 100_000))
     with pytest.raises(BundleError, match="is not a manifest"):
         load_model(path, ModelOptions())
+
+
+@pytest.mark.parametrize("version", DECODERS)
+def test_images_are_decoded_as_the_bundle_was_trained(tmp_path: Path, version: int) -> None:
+    """A bundle's own version of the pixel function decodes for it, golden images and later ones."""
+    model = load_model(write_bundle(tmp_path, pixels=version), ModelOptions(engine="openvino"))
+    image, shape = encode("PNG"), model.manifest.image
+    expected = DECODERS[version](image, shape.height, shape.width, shape.channels)
+    np.testing.assert_array_equal(model.decode(image), expected)
+    model.engine.close()

@@ -4,6 +4,8 @@ import base64
 import io
 import resource
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -206,9 +208,29 @@ def test_harmless_faults_of_a_jpeg_are_forgiven() -> None:
 
 def test_the_version_is_known() -> None:
     """The version written into new bundles is one that can be decoded; an unknown one is refused by name."""
-    assert decoder(PIXELS_VERSION) is DECODERS[PIXELS_VERSION]
+    assert decoder(PIXELS_VERSION) is DECODERS[PIXELS_VERSION] is decode
     with pytest.raises(InvalidError, match="pixels version 99 is unknown"):
         decoder(99)
+
+
+def test_version_1_says_which_extra_it_needs() -> None:
+    """Without OpenCV the current version works, and version 1 is refused with what to install."""
+    code = """
+import sys
+sys.modules["cv2"] = None
+from cnnsvc.errors import UnsupportedError
+from cnnsvc.pixels import decoder
+decoder(2)
+for _ in range(2):
+    try:
+        decoder(1)
+    except UnsupportedError as error:
+        print(error)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    (refusal,) = set(found.stdout.splitlines())
+    assert refusal.startswith("pixels version 1 needs OpenCV, which is not installed (")
+    assert "pip install 'cnnsvc[opencv]'" in refusal
 
 
 _JPEG = base64.b64decode(
@@ -223,21 +245,21 @@ _JPEG = base64.b64decode(
 """A scene of 48 x 64 pixels, kept as bytes since encoders change."""
 
 
-def test_version_1_keeps_its_bytes() -> None:
-    """The bytes of version 1 never change: a change of these checksums needs a new version of the pixel function."""
-    png = encode("PNG")
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        (1, [2491744103, 3690451844, 3231827054, 3761654036, 2350908503, 3108415157]),
+        (2, [1653374151, 3431764772, 677974911, 3761654036, 3614624076, 2184021275]),
+    ],
+)
+def test_a_version_keeps_its_bytes(version: int, expected: list[int]) -> None:
+    """The bytes of a version never change: a change of these checksums needs a new version of the pixel function."""
+    png, decode_it = encode("PNG"), decoder(version)
     found = [
-        decode(png, 24, 32, 3), decode(png, 90, 100, 1), decode(png, 120, 7, 3),
-        decode(_JPEG, 48, 64, 3), decode(_JPEG, 13, 17, 3), decode(_JPEG, 20, 70, 1),
+        decode_it(png, 24, 32, 3), decode_it(png, 90, 100, 1), decode_it(png, 120, 7, 3),
+        decode_it(_JPEG, 48, 64, 3), decode_it(_JPEG, 13, 17, 3), decode_it(_JPEG, 20, 70, 1),
     ]  # fmt: skip
-    assert [zlib.crc32(pixels.tobytes()) for pixels in found] == [
-        2491744103,
-        3690451844,
-        3231827054,
-        3761654036,
-        2350908503,
-        3108415157,
-    ]
+    assert [zlib.crc32(pixels.tobytes()) for pixels in found] == expected
 
 
 def test_a_jpeg_of_many_scans_is_refused() -> None:

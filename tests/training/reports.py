@@ -102,7 +102,7 @@ def write_report_page(folder: Path, trained: Trained, scores_nk: Scores) -> Path
         created="2026-11-22T14:32:10+00:00",
         class_names=trained.class_names,
         image=IMAGE,
-        pixels=1,
+        pixels=2,
         network=Network(trained.network_name, trained.notation, 963829),
         artifacts={"model.onnx": artifact},
         files={},

@@ -55,7 +55,7 @@ def test_the_folder(exported: Exported) -> None:
 def test_the_manifest(exported: Exported) -> None:
     """The manifest says what was trained, how well each artifact agrees, and what the split looks like."""
     manifest, trained = open_bundle(exported.path).manifest, exported.trained
-    assert (manifest.format, manifest.name, manifest.version, manifest.pixels) == (1, "shapes", 1, 1)
+    assert (manifest.format, manifest.name, manifest.version, manifest.pixels) == (1, "shapes", 1, 2)
     assert manifest.class_names == trained.class_names
     assert manifest.image == trained.image
     assert manifest.network.notation == trained.notation

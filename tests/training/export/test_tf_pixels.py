@@ -39,9 +39,11 @@ def differences(image_bytes: bytes, channels: int = 3) -> NDArray[np.float64]:
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("eighths", [1, 2, 4, 8])
 def test_jpegs_at_scales_that_both_decoders_have(eighths: int, channels: int) -> None:
-    """At 1, 2, 4 and 8 eighths of their size JPEGs are equal to within 1."""
+    """At 1, 2, 4 and 8 eighths of their size JPEGs are nearly equal: columns are rounded and then rows, each by 1."""
     image = scene(HEIGHT * 8 // eighths + 5, WIDTH * 8 // eighths + 3)
-    assert differences(encode("JPEG", image, quality=90), channels).max() <= 1
+    found = differences(encode("JPEG", image, quality=90), channels)
+    assert found.mean() < 0.1
+    assert found.max() <= 2
 
 
 @pytest.mark.parametrize("channels", [1, 3])
