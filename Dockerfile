@@ -20,12 +20,14 @@ RUN /tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
     && /tools/bin/pip --python /opt/cnnsvc/bin/python install --no-deps /wheels/cnnsvc-*.whl \
     && /tools/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible \
         --output-file /opt/cnnsvc/sbom.cdx.json /opt/cnnsvc/bin/python
-# What serving never loads, 105 MB: other devices than the CPU, the GPU's tuned kernels, other formats than ONNX and
-# OpenVINO's own, headers, tests, source maps. An update that moves one of them fails here, and asks for another look.
+# What serving never loads, 110 MB: other devices than the CPU, the GPU's tuned kernels, other formats than ONNX and
+# OpenVINO's own, a decoder of images that are refused, headers, tests, source maps. An update that moves one of them
+# fails here, and asks for another look.
 WORKDIR /opt/cnnsvc/lib/python3.11/site-packages
 RUN rm -r openvino/libs/libopenvino_intel_[gn]pu_plugin.so openvino/libs/cache.json \
     openvino/libs/libopenvino_[!io]*_frontend.so.* openvino/include openvino/cmake \
-    numpy/tests numpy/*/tests numpy/f2py numpy/distutils swagger_ui_bundle/vendor/*/*.map
+    numpy/tests numpy/*/tests numpy/f2py numpy/distutils PIL/_avif.*.so pillow.libs/libavif-*.so.* \
+    swagger_ui_bundle/vendor/*/*.map
 
 FROM build AS build-fetch
 WORKDIR /src

@@ -1,4 +1,4 @@
-"""Decoding and resizing of JPEGs to 180×180: our pixels beside Pillow and OpenCV; prints Markdown.
+"""Decoding and resizing of JPEGs to 180×180: our pixels, in each version, beside Pillow and OpenCV; prints Markdown.
 
     python -m bench.decoding [--photographs FOLDER] [--rounds 5]
 
@@ -17,10 +17,11 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from bench.photographs import photographs, size_name
-from cnnsvc.pixels import decode
+from bench.photographs import NUM_OF_SIZE, photographs, size_name
+from cnnsvc.pixels import DECODERS, decode
 
 SIDE = 180
+SIZES = dict(sorted({(320, 240): 64, **NUM_OF_SIZE}.items()))
 
 
 def main() -> None:
@@ -31,13 +32,14 @@ def main() -> None:
     cv2.setNumThreads(1)
     ways: dict[str, Callable[[bytes], object]] = {
         "cnnsvc": lambda jpeg: decode(jpeg, SIDE, SIDE, 3),
+        "… version 1": lambda jpeg: DECODERS[1](jpeg, SIDE, SIDE, 3),
         "OpenCV": lambda jpeg: _opencv(jpeg, cv2.IMREAD_COLOR),
         "OpenCV, reduced": _opencv_reduced,
         "Pillow": _pillow,
         "Pillow, draft": _pillow_draft,
     }
     sys.stdout.write(f"| JPEG | {' | '.join(ways)} |\n|---|{'---:|' * len(ways)}\n")
-    for size, jpegs in photographs(arguments.photographs).items():
+    for size, jpegs in photographs(arguments.photographs, SIZES).items():
         best = dict.fromkeys(ways, float("inf"))
         for _ in range(arguments.rounds):
             for name, way in ways.items():

@@ -1,6 +1,7 @@
 """JPEG files of the sizes that web pages, phones and cameras send, made of a folder of photographs or of nothing."""
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -18,11 +19,11 @@ _JPEG_QUALITY: Final = 90
 _SUFFIXES: Final = {".jpg", ".jpeg", ".png", ".webp"}
 
 
-def photographs(folder: Path | None) -> dict[Size, list[bytes]]:
-    """For each size as many JPEG files as NUM_OF_SIZE says, cropped to its proportions and scaled up or down."""
-    most = max(NUM_OF_SIZE.values())
+def photographs(folder: Path | None, num_of_size: Mapping[Size, int] = NUM_OF_SIZE) -> dict[Size, list[bytes]]:
+    """For each size as many JPEG files as it says there, cropped to its proportions and scaled up or down."""
+    most = max(num_of_size.values())
     images = _from_folder(folder, most) if folder else [generated(seed) for seed in range(most)]
-    return {size: [_jpeg(image, size) for image in _repeated(images, num)] for size, num in NUM_OF_SIZE.items()}
+    return {size: [_jpeg(image, size) for image in _repeated(images, num)] for size, num in num_of_size.items()}
 
 
 def size_name(size: Size) -> str:

@@ -1,5 +1,6 @@
 """The wheel in environments of its own: what a user installs is what serves."""
 
+import importlib.metadata
 import subprocess
 import sys
 import zipfile
@@ -67,7 +68,9 @@ def test_the_base_install_serves_without_tensorflow(wheel: Path, tmp_path: Path)
     """In an empty environment the wheel and its locked base packages serve a bundle; no training package is there."""
     command = _install(tmp_path / "environment", wheel)
     installed = _run(UV, "pip", "list", "--quiet", "--python", command.with_name("python"))
-    assert not {"tensorflow", "keras", "onnx", "tf2onnx", "matplotlib"} & set(installed.split())
+    assert not {"tensorflow", "keras", "onnx", "tf2onnx", "matplotlib", "opencv-python-headless"} & set(
+        installed.split()
+    )
     assert "26" in _run(command, "networks", "--image-size", "180", "--classes", "9")
     assert "--epochs" in _run(command, "train", "--help")
     _check_serving(command, tmp_path)
@@ -88,6 +91,22 @@ def test_training_without_its_extra_says_what_to_install(wheel: Path, tmp_path: 
     assert finished.returncode == 1
     assert "cnnsvc[train]" in finished.stderr
     assert "Traceback" not in finished.stderr
+
+
+def test_a_bundle_that_opencv_stretches_for_says_what_to_install(wheel: Path, tmp_path: Path) -> None:
+    """A bundle of version 1 of the pixel function is refused in one line that names the extra, and served with it."""
+    bundle = write_bundle(tmp_path / "models", pixels=1)
+    image = tmp_path / "image.png"
+    image.write_bytes(encode("PNG"))
+    words = ["classify", "--csv", "--bundle", bundle, image]
+    command = _install(tmp_path / "environment", wheel)
+    finished = subprocess.run([str(command), *map(str, words)], cwd="/", capture_output=True, text=True, timeout=60)
+    assert finished.returncode == 1
+    assert "pip install 'cnnsvc[opencv]'" in finished.stderr
+    assert "Traceback" not in finished.stderr
+    opencv = f"opencv-python-headless=={importlib.metadata.version('opencv-python-headless')}"
+    _run(UV, "pip", "install", "--quiet", "--python", command.with_name("python"), "--no-deps", opencv)
+    assert any(name in _run(command, *words) for name in CLASS_NAMES)
 
 
 def test_the_oldest_supported_protobuf_and_grpc_work(wheel: Path, tmp_path: Path) -> None:

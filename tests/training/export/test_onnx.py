@@ -52,7 +52,7 @@ def test_the_metadata(exported: Exported) -> None:
     session = import_onnxruntime().InferenceSession(exported.path / "model.onnx", providers=["CPUExecutionProvider"])
     found = session.get_modelmeta().custom_metadata_map
     assert json.loads(found.pop("class_names")) == exported.trained.class_names
-    assert found == {"name": "shapes", "pixels": "1", "notation": exported.trained.notation}
+    assert found == {"name": "shapes", "pixels": "2", "notation": exported.trained.notation}
 
 
 @pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
