@@ -10,15 +10,18 @@ import argparse
 import io
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from PIL import Image
 
 from bench.photographs import NUM_OF_SIZE, photographs, size_name
-from cnnsvc.pixels import DECODERS, decode
+from cnnsvc.pixels import DECODERS, DEFAULT_LIMIT_PIXELS, Pixels, decode, read
+from cnnsvc.stretch import stretch
+from cnnsvc.stretch_v1 import stretch_v1
 
 SIDE = 180
 SIZES = dict(sorted({(320, 240): 64, **NUM_OF_SIZE}.items()))
@@ -38,17 +41,34 @@ def main() -> None:
         "Pillow": _pillow,
         "Pillow, draft": _pillow_draft,
     }
-    sys.stdout.write(f"| JPEG | {' | '.join(ways)} |\n|---|{'---:|' * len(ways)}\n")
-    for size, jpegs in photographs(arguments.photographs, SIZES).items():
-        best = dict.fromkeys(ways, float("inf"))
-        for _ in range(arguments.rounds):
-            for name, way in ways.items():
-                started = time.process_time()
-                for jpeg in jpegs:
-                    way(jpeg)
-                best[name] = min(best[name], (time.process_time() - started) / len(jpegs))
-        rates = " | ".join(f"{1 / seconds:,.0f}" for seconds in best.values())
+    files = photographs(arguments.photographs, SIZES)
+    sys.stdout.write(f"| JPEG, images/s | {' | '.join(ways)} |\n|---|{'---:|' * len(ways)}\n")
+    for size, jpegs in files.items():
+        rates = " | ".join(f"{1 / seconds:,.0f}" for seconds in _best(ways, jpegs, arguments.rounds))
         sys.stdout.write(f"| {size_name(size)} | {rates} |\n")
+    sys.stdout.write("\n| of that stretching, µs an image | from | cnnsvc | … version 1 |\n|---|---|---:|---:|\n")
+    stretches = {"cnnsvc": _to_side(stretch), "… version 1": _to_side(stretch_v1)}
+    for size, jpegs in files.items():
+        images = [read(jpeg, SIDE, SIDE, 3, DEFAULT_LIMIT_PIXELS) for jpeg in jpegs]
+        height, width, _ = images[0].shape
+        costs = " | ".join(f"{1e6 * seconds:,.0f}" for seconds in _best(stretches, images, arguments.rounds))
+        sys.stdout.write(f"| {size_name(size)} | {size_name((width, height))} | {costs} |\n")
+
+
+def _best(ways: dict[str, Callable[[Any], object]], images: Sequence[object], rounds: int) -> list[float]:
+    """CPU seconds an image, one of each way."""
+    best = dict.fromkeys(ways, float("inf"))
+    for _ in range(rounds):
+        for name, way in ways.items():
+            started = time.process_time()
+            for image in images:
+                way(image)
+            best[name] = min(best[name], (time.process_time() - started) / len(images))
+    return list(best.values())
+
+
+def _to_side(stretch_it: Callable[[Pixels, int, int], Pixels]) -> Callable[[Pixels], object]:
+    return lambda image: stretch_it(image, SIDE, SIDE)
 
 
 def _opencv(jpeg: bytes, flags: int) -> object:

@@ -20,7 +20,8 @@ def channel_means(image_hwc: Pixels) -> ChannelMeans:
     rows = image_hwc.reshape(height, width * channels)
     # Row is added to row first, in 16 bits, which 257 rows of 255 just fit into.
     blocks = [np.add.reduce(rows[first : first + 257], axis=0, dtype=np.uint16) for first in range(0, height, 257)]
-    sums = np.add.reduce(np.array(blocks).reshape(-1, channels), axis=0, dtype=np.uint64)
+    channels_first = np.array(blocks).reshape(-1, channels).T.copy()  # three long sums are faster than many short ones
+    sums = np.add.reduce(channels_first, axis=1, dtype=np.uint64)
     return tuple((sums / (height * width)).tolist())
 
 

@@ -64,7 +64,7 @@ def decode(
 
     Raises ImageError for bytes that are no such image, TooLargeError above `limit_pixels`.
     """
-    return stretch(_read(image_bytes, height, width, channels, limit_pixels), height, width)
+    return stretch(read(image_bytes, height, width, channels, limit_pixels), height, width)
 
 
 def _decode_v1(
@@ -73,7 +73,7 @@ def _decode_v1(
     """As `decode`, with area averages along axes that shrink."""
     from cnnsvc.stretch_v1 import stretch_v1  # it loads OpenCV, an extra
 
-    return stretch_v1(_read(image_bytes, height, width, channels, limit_pixels), height, width)
+    return stretch_v1(read(image_bytes, height, width, channels, limit_pixels), height, width)
 
 
 DECODERS: Final[dict[int, Decoder]] = {1: _decode_v1, 2: decode}
@@ -98,7 +98,7 @@ def decoder(version: int) -> Decoder:
         raise InvalidError(f"pixels version {version} is unknown; known are {sorted(DECODERS)}") from None
 
 
-def _read(image_bytes: bytes, height: int, width: int, channels: int, limit_pixels: int) -> Pixels:
+def read(image_bytes: bytes, height: int, width: int, channels: int, limit_pixels: int) -> Pixels:
     """Upright pixels of any size, uint8 (h, w, channels)."""
     image = None
     if image_bytes[:3] == b"\xff\xd8\xff":

@@ -74,6 +74,6 @@ def test_a_line_of_pixels_costs_no_memory(source: tuple[int, int]) -> None:
 def test_a_flat_picture_stays_flat() -> None:
     """Weights sum to one: a picture of one colour keeps it exactly at every size."""
     for value in (0, 1, 127, 254, 255):
-        for source in ((333, 250), (1, 40), (2000, 3)):
+        for source in ((333, 250), (1, 40), (2000, 3), (1, 65_535)):
             for size in SIZES:
                 assert (stretch(np.full((*source, 3), value, np.uint8), *size) == value).all()

@@ -104,13 +104,11 @@ def _rgb(image: Any) -> Any:
 
 
 def _stretch(image: Any, shape: ImageShape) -> Any:
-    """As cnnsvc.stretch: axes that shrink first, columns before rows, rounded after each, a half up."""
+    """As cnnsvc.stretch: columns before rows, but a side that shrinks before one that grows; after each a half up."""
     height, width = tf.shape(image)[0], tf.shape(image)[1]
-    shrunk_height, shrunk_width = tf.minimum(height, shape.height), tf.minimum(width, shape.width)
-    for size in (
-        (shrunk_height, width), (shrunk_height, shrunk_width),
-        (shape.height, shrunk_width), (shape.height, shape.width),
-    ):  # fmt: skip
+    rows_first = (height < shape.height) & (width > shape.width)
+    one_side = tf.where(rows_first, (height, shape.width), (shape.height, width))
+    for size in (one_side, (shape.height, shape.width)):
         image = tf.floor(tf.image.resize(image[None], size, "bilinear", antialias=True)[0] + 0.5)
     return image
 
