@@ -1,13 +1,14 @@
 """What an operator may do with the models of a running service, and sees of them."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from cnnsvc.errors import ConflictError, Fault, InvalidError, NotFoundError
+from service.reconfiguration import ModelConfig, Reconfiguration
 from service.registry import Registry
 from service.rollback import Rollbacks
 from service.rollout import STABLE, Rollout
@@ -125,10 +126,7 @@ class Admin:
 
     async def label(self, name: str, label: str, version: int) -> ModelStatus:
         """Points a label to a version that is served. Raises ConflictError for any other, InvalidError."""
-        if not _LABEL.fullmatch(label):  # match() would let a newline pass at the end
-            raise InvalidError(
-                f"label {label[:80]!r} is not allowed; expected a letter and up to 63 letters, digits, '_', '.' or '-'"
-            )
+        _check_label(label)
         self._check_served(name, version)
 
         def decide(state: ModelState) -> ModelState:
@@ -189,6 +187,13 @@ class Admin:
         await self._rollbacks.roll_back(name, versions, target, f"rolled back to version {target}", "operator")
         return self._status(name)
 
+    async def configure(self, configs: Sequence[ModelConfig]) -> None:
+        """Replaces policies and labels of all models. Raises InvalidError, NotFoundError or ConflictError."""
+        for config in configs:
+            for label in config.labels:
+                _check_label(label)
+        await Reconfiguration(self._registry, self._rollout, self._store).apply(configs)
+
     def _decide(self, name: str, decide: Callable[[ModelState], ModelState]) -> ModelStatus:
         self._store.change(name, decide)
         self._rollout.follow_model(name)
@@ -200,7 +205,7 @@ class Admin:
         versions = {*self._registry.versions(name), *self._rollout.found(name), *refused}
         return ModelStatus(
             name,
-            str(self._rollout.policies.of(name)),
+            str(self._rollout.policy(name)),
             state.labels,
             state.split,
             [self._version(name, version) for version in sorted(versions, reverse=True)],
@@ -241,6 +246,14 @@ class Admin:
         self._check_name(name)
         if version not in (served := self._registry.versions(name)):
             raise ConflictError(f"version {version} of model {name} is not loaded; loaded are {sorted(served)}")
+
+
+def _check_label(label: str) -> None:
+    """Raises InvalidError."""
+    if not _LABEL.fullmatch(label):  # match() would let a newline pass at the end
+        raise InvalidError(
+            f"label {label[:80]!r} is not allowed; expected a letter and up to 63 letters, digits, '_', '.' or '-'"
+        )
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -144,6 +144,7 @@ def build_doors(
     health_servicer = Health()
     stream_limits = StreamLimits(settings.stream_window, num_bytes=settings.body_limit_bytes)
     calls = GrpcCalls(metrics)
+    states_of = admin.show if admin else None
     if not keys.access:
         admin = None
     elif not admin:
@@ -154,7 +155,7 @@ def build_doors(
         settings.request_timeout_ms,
         settings.explain_budget_limit,
     )
-    rooms = Rooms(predictor, registry, metrics, limits, stream_limits, admin)
+    rooms = Rooms(predictor, registry, metrics, limits, stream_limits, admin, states_of)
     classifier = NativeClassifier(predictor, registry, metrics, calls, stream_limits)
     services = [classifier.service(), *dialect_services(rooms, calls)]
     return Doors(

@@ -1,4 +1,4 @@
-"""The health that gRPC's standard service reports, for the whole server and our service by name: our readiness."""
+"""The health that gRPC's standard service reports, for the whole server and each service by name: our readiness."""
 
 import asyncio
 from typing import Any
@@ -8,7 +8,18 @@ from grpc_health.v1 import health, health_pb2
 from cnnsvc.pb import classifier_pb2
 
 CLASSIFIER_SERVICE = classifier_pb2.DESCRIPTOR.services_by_name["Classifier"].full_name
+TFS_PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
+TFS_MODEL_SERVICE = "tensorflow.serving.ModelService"
 OPEN_INFERENCE_SERVICE = "inference.GRPCInferenceService"
+SERVICES = (
+    "",
+    CLASSIFIER_SERVICE,
+    OPEN_INFERENCE_SERVICE,
+    *(TFS_PREDICTION_SERVICE, TFS_MODEL_SERVICE),
+    # By these TensorFlow Serving's own health goes.
+    *("PredictionService", "ModelService"),
+)
+"""That health knows by name."""
 
 
 class Health(health.aio.HealthServicer):
@@ -47,5 +58,5 @@ class Health(health.aio.HealthServicer):
 async def report(servicer: health.aio.HealthServicer, *, is_ready: bool) -> None:
     """Sets SERVING or NOT_SERVING; after `enter_graceful_shutdown` it stays NOT_SERVING."""
     status = health_pb2.HealthCheckResponse.SERVING if is_ready else health_pb2.HealthCheckResponse.NOT_SERVING
-    for service in ("", CLASSIFIER_SERVICE, OPEN_INFERENCE_SERVICE):
+    for service in SERVICES:
         await servicer.set(service, status)

@@ -20,7 +20,7 @@ from service.models_folder import Listing, list_models
 from service.probation import ProbationLimits
 from service.registry import Refusal, Registry
 from service.service_state import StateStore, Withdrawal
-from service.version_policy import Policies, wanted_versions
+from service.version_policy import Policies, VersionPolicy, read_policy, wanted_versions
 
 STABLE: Final = "stable"
 """The label whose version, where there is one, answers calls that name none."""
@@ -63,8 +63,12 @@ class Rollout:
         self._has_started = False
 
     @property
-    def policies(self) -> Policies:
-        return self._options.policies
+    def models_dir(self) -> Path:
+        return self._options.models_dir
+
+    def policy(self, name: str) -> VersionPolicy:
+        decided = self._store.state.model(name).policy
+        return read_policy(decided) if decided else self._options.policies.of(name)
 
     def names(self) -> list[str]:
         """Of the models that are served or lie in the folder."""
@@ -84,7 +88,7 @@ class Rollout:
         if before is not None and before != version and before in self._servable(name):
             return before
         served = older & set(self._registry.versions(name))
-        return max(served or self._options.policies.of(name).choose(older), default=None)
+        return max(served or self.policy(name).choose(older), default=None)
 
     def is_standby(self, name: str, version: int) -> bool:
         """Whether it is loaded only since its successor is on probation."""
@@ -194,7 +198,7 @@ class Rollout:
         """Versions to be served, in the order in which they are loaded: the stable one first, then the newest."""
         state = self._store.state.model(name)
         pinned = [*state.loaded, *state.labels.values()]
-        wanted = wanted_versions(self._options.policies.of(name), self._servable(name), pinned)
+        wanted = wanted_versions(self.policy(name), self._servable(name), pinned)
         stable = state.labels.get(STABLE)
         return sorted(wanted, key=lambda version: version != stable)
 
@@ -203,7 +207,8 @@ class Rollout:
         served = set(self._registry.versions(name))
         candidates = self._servable(name) & served
         if stable is None:
-            return max(candidates, default=before)
+            # Those that a new policy does not want any more are about to go.
+            return max(candidates & set(self.wanted(name)) or candidates, default=before)
         if stable in served:
             return stable
         # What stable holds back must not come in its place while it is loaded, or cannot be.

@@ -44,6 +44,8 @@ class ModelState(msgspec.Struct, frozen=True):
     """How often each version was asked for: a version that was refused is tried again by every worker."""
     class_names: list[str] = []
     """Those that callers know: of the version that answered by default last."""
+    policy: str = ""
+    """As service.version_policy writes it; "" is the one with which the service was started."""
 
 
 class ServiceState(msgspec.Struct, frozen=True):

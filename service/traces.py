@@ -16,25 +16,12 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from cnnsvc.errors import Kind
 from service.call_record import CallRecord, Outcome, address_of, header_values
+from service.frontends.rpc_names import rpc_name
 from service.frontends.status import grpc_status, http_status
-from service.health import CLASSIFIER_SERVICE, OPEN_INFERENCE_SERVICE
 from service.logs import bind_trace, current_request_id
 
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
 _HEADERS: Final = ("traceparent", "tracestate")
-_FOREIGN_METHODS: Final = {
-    "oip_infer": f"{OPEN_INFERENCE_SERVICE}/ModelInfer",
-    "oip_stream_infer": f"{OPEN_INFERENCE_SERVICE}/ModelStreamInfer",
-    "oip_server_metadata": f"{OPEN_INFERENCE_SERVICE}/ServerMetadata",
-    "oip_model_ready": f"{OPEN_INFERENCE_SERVICE}/ModelReady",
-    "oip_model_metadata": f"{OPEN_INFERENCE_SERVICE}/ModelMetadata",
-    "oip_model_config": f"{OPEN_INFERENCE_SERVICE}/ModelConfig",
-    "oip_statistics": f"{OPEN_INFERENCE_SERVICE}/ModelStatistics",
-    "oip_repository_index": f"{OPEN_INFERENCE_SERVICE}/RepositoryIndex",
-    "oip_load": f"{OPEN_INFERENCE_SERVICE}/RepositoryModelLoad",
-    "oip_unload": f"{OPEN_INFERENCE_SERVICE}/RepositoryModelUnload",
-}
-"""Public names of gRPC methods that the metrics call otherwise."""
 _LEAST_FAULT_STATUS: Final = 500
 """HTTP status from which on a failure is the server's: to callers' mistakes the conventions give no error status."""
 
@@ -88,9 +75,7 @@ def _described(record: CallRecord) -> tuple[str, dict[str, str]]:
     if address := address_of(source):
         attributes["client.address"] = address
     if not isinstance(source, MutableMapping):
-        # classify_stream is ClassifyStream
-        own_name = f"{CLASSIFIER_SERVICE}/{record.method.title().replace('_', '')}"
-        name = _FOREIGN_METHODS.get(record.method, own_name)
+        name = rpc_name(record.method)
         return name, {**attributes, "rpc.system.name": "grpc", "rpc.method": name}
     method, path = str(source["method"]), str(source["path"])
     attributes |= {"http.request.method": method, "url.path": path, "url.scheme": str(source["scheme"])}

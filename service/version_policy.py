@@ -50,15 +50,16 @@ def read_policies(text: str) -> Policies:
     for word in text.split():
         name, is_named, policy = word.rpartition("=")
         if not is_named and default is None:
-            default = _read_policy(policy, word)
+            default = read_policy(policy, word)
         elif is_named and name and name not in by_model:
-            by_model[name] = _read_policy(policy, word)
+            by_model[name] = read_policy(policy, word)
         else:
             raise SettingError(f"version policy {word!r}: there is one already for the same models, or no name")
     return Policies(default or LATEST, by_model)
 
 
-def _read_policy(policy: str, word: str) -> VersionPolicy:
+def read_policy(policy: str, word: str = "") -> VersionPolicy:
+    """As VersionPolicy writes itself; `word` is what holds it. Raises SettingError."""
     if policy == "all":
         return ALL
     number = policy.removeprefix("latest:")
@@ -68,13 +69,13 @@ def _read_policy(policy: str, word: str) -> VersionPolicy:
     elif all(map(_is_number, policy.split(","))):
         return VersionPolicy(numbers=frozenset(map(int, policy.split(","))))
     raise SettingError(
-        f"version policy {word!r} is not one; expected latest:N, all, or numbers such as 3,5, after MODEL= where it is"
-        " for one model"
+        f"version policy {word or policy!r} is not one; expected latest:N, all, or numbers such as 3,5, after MODEL="
+        " where it is for one model"
     )
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and not text.startswith("0") and len(text) <= 18
+    return text.isascii() and text.isdigit() and not text.startswith("0") and len(text) <= 19
 
 
 def wanted_versions(policy: VersionPolicy, servable: Collection[int], pinned: Sequence[int]) -> list[int]:

@@ -16,8 +16,9 @@ _UNITS: Final = ("seconds", "bytes")
 _LABELS: Final = {
     "protocol": "`grpc` or `http`",
     "method": "`classify`, `classify_stream` (each image of a stream counts as one call), `get_model`, `list_models`,"
-    " those of the admin API, which begin with `admin_`, those of the Open Inference protocol, which begin with `oip_`,"
-    " and `authorize`: calls that were refused for want of a token",
+    " those of the admin API, which begin with `admin_`, of TensorFlow Serving's protocol, which begin with `tfs_`, of"
+    " the Open Inference protocol, which begin with `oip_`, and `authorize`: calls that were refused for want of a"
+    " token",
     "model": "name of the model that answered; empty where a call failed",
     "version": "of the model; empty where a call failed. Of `cnnsvc_build_info` that of the program",
     "code": f"`ok` or the kind of the error: {', '.join(map(code, Kind))}",

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Iterator
 from typing import Any, Final, TypeVar
 
@@ -56,6 +57,12 @@ def late_at_deadline(context: Context) -> Iterator[None]:
         if remaining_seconds is not None and remaining_seconds < _SLACK_SECONDS:
             raise LateError("the deadline passed before the answer") from None
         raise
+
+
+def deadline_of(context: Context) -> float | None:
+    """The call's deadline on the monotonic clock, in seconds."""
+    remaining_seconds = context.time_remaining()
+    return None if remaining_seconds is None else time.monotonic() + remaining_seconds
 
 
 def describe(error: Exception) -> tuple[Kind, str]:

@@ -17,6 +17,7 @@ _OPEN_METHODS: Final = frozenset(
 )
 _ADMIN_METHODS: Final = frozenset(
     {
+        "/tensorflow.serving.ModelService/HandleReloadConfigRequest",
         "/inference.GRPCInferenceService/RepositoryModelLoad",
         "/inference.GRPCInferenceService/RepositoryModelUnload",
     }

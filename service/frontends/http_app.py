@@ -16,7 +16,7 @@ from service.frontends.http_call import CallLimits
 from service.frontends.http_classify import classify_endpoint
 from service.frontends.http_docs import docs_routes
 from service.frontends.http_explain import explain_endpoint
-from service.frontends.http_gate import METRICS_PATH, Gate
+from service.frontends.http_gate import METRICS_PATH, METRICS_PATHS, Gate
 from service.frontends.http_messages import MAX_VERSION, ModelList, Readiness, model_list, model_message
 from service.frontends.http_page import page_routes
 from service.frontends.http_parameters import read_integer, read_query_string
@@ -76,7 +76,7 @@ def http_routes(
         Route("/api/v1/models", _measured(metrics, "list_models", _list_models(registry)), methods=["GET"]),
         Route("/api/v1/models/{name}", get_model, methods=["GET"]),
         Route("/api/v1/models/{name}/{version}", get_model, methods=["GET"]),
-        *(route for route in _watch_routes(registry, metrics) if has_metrics or route.path != METRICS_PATH),
+        *(route for route in _watch_routes(registry, metrics) if has_metrics or route.path not in METRICS_PATHS),
         Route(
             "/openapi.json",
             _openapi(openapi_document(limits, access, has_admin=admin is not None, has_metrics=has_metrics)),
@@ -92,7 +92,10 @@ def _watch_routes(registry: Registry, metrics: Metrics) -> list[Route]:
     return [
         Route("/livez", _live, methods=["GET"]),
         Route("/readyz", _ready(registry), methods=["GET"]),
-        Route(METRICS_PATH, _scrape(metrics), methods=["GET"]),
+        *(
+            Route(path, _scrape(metrics), methods=["GET"], include_in_schema=path == METRICS_PATH)
+            for path in METRICS_PATHS
+        ),
     ]
 
 

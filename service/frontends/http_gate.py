@@ -10,6 +10,8 @@ from service.access import Access, Scope
 from service.metrics import Metrics
 
 METRICS_PATH: Final = "/metrics"
+METRICS_PATHS: Final = (METRICS_PATH, "/monitoring/prometheus/metrics")
+"""The second is where TensorFlow Serving's scrapers look."""
 OPEN_PATHS: Final = frozenset(
     {"/", "/docs", "/livez", "/readyz", "/openapi.json", "/v2/health/live", "/v2/health/ready"}
 )
@@ -22,7 +24,7 @@ def scope_of(path: str) -> Scope | None:
     """What opens a path, those of no route included; None is open to all."""
     if path in OPEN_PATHS or path.startswith(_OPEN_FOLDERS):
         return None
-    if path == METRICS_PATH:
+    if path in METRICS_PATHS:
         return Scope.METRICS
     if path.startswith(_ADMIN_FOLDERS):
         return Scope.ADMIN

@@ -11,7 +11,7 @@ from cnnsvc.errors import InvalidError
 from cnnsvc.pb import classifier_pb2 as pb
 from cnnsvc.ranking import ScoredClasses
 from service.call_record import CallRecord
-from service.frontends.grpc_boundary import Context, describe, late_at_deadline, parse
+from service.frontends.grpc_boundary import Context, deadline_of, describe, late_at_deadline, parse
 from service.frontends.grpc_calls import GrpcCalls
 from service.frontends.grpc_service import GrpcService
 from service.frontends.native_stream import ImageStream, StreamLimits
@@ -109,7 +109,7 @@ def _query(request: pb.ClassifyRequest, context: Context, record: CallRecord | N
         model=request.model,
         version=request.version,
         top_k=request.top_k if request.HasField("top_k") else None,
-        deadline=_deadline(context),
+        deadline=deadline_of(context),
         label=request.label,
         record=record,
     )
@@ -117,7 +117,7 @@ def _query(request: pb.ClassifyRequest, context: Context, record: CallRecord | N
 
 def _streamed_query(request: pb.ClassifyStreamRequest, context: Context, record: CallRecord | None) -> Query:
     """The earlier of the stream's deadline and the image's own holds. Raises InvalidError."""
-    deadline = _deadline(context)
+    deadline = deadline_of(context)
     if request.HasField("timeout_ms"):
         if request.timeout_ms < 1:
             raise InvalidError(f"timeout_ms is {request.timeout_ms}; allowed are 1 and more")
@@ -132,12 +132,6 @@ def _streamed_query(request: pb.ClassifyStreamRequest, context: Context, record:
         label=request.label,
         record=record,
     )
-
-
-def _deadline(context: Context) -> float | None:
-    """The call's deadline on the monotonic clock, in seconds."""
-    remaining_seconds = context.time_remaining()
-    return None if remaining_seconds is None else time.monotonic() + remaining_seconds
 
 
 def _classify_response(answer: Answer) -> pb.ClassifyResponse:

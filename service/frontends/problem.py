@@ -58,7 +58,7 @@ class ForeignError(msgspec.Struct, frozen=True):
 
 async def send_error(send: Send, error: Exception, path: str, request_id: str) -> None:
     problem, headers = describe(error, path, request_id)
-    if f"{path}/".startswith(_FOREIGN):
+    if f"{path}/".lower().startswith(_FOREIGN):
         body, content_type = msgspec.json.encode(ForeignError(problem.detail)), b"application/json"
     else:
         body, content_type = msgspec.json.encode(problem), PROBLEM_TYPE

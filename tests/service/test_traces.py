@@ -22,13 +22,14 @@ from cnnsvc.errors import CnnsvcError, EngineError, ImageError, LateError
 from cnnsvc.model import ModelOptions
 from cnnsvc.pb import oip_pb2
 from service.call_record import CallRecord, Source
+from service.frontends.rpc_names import FOREIGN_METHODS
 from service.loader import Loader
 from service.logs import RequestIdFilter
 from service.metrics import Metrics
 from service.predictor import Answer, Predictor, PredictorLimits, Query
 from service.recording import Recording
 from service.registry import Registry
-from service.traces import _FOREIGN_METHODS, Traces
+from service.traces import Traces
 from tests.bundles import write_bundle
 from tests.encoded import encode
 from tests.service.test_call_record import GrpcCall
@@ -161,7 +162,7 @@ async def test_foreign_methods_have_their_public_names(room: Room) -> None:
     service = oip_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
     names = {f"inference.GRPCInferenceService/{method.name}" for method in service.methods}
     unmeasured = {f"inference.GRPCInferenceService/{name}" for name in ("ServerLive", "ServerReady")}
-    for method in [method for method in _FOREIGN_METHODS if method.startswith("oip_")]:
+    for method in [method for method in FOREIGN_METHODS if method.startswith("oip_")]:
         with room.metrics.request("grpc", method, grpc_source()):
             pass
     assert {span.name for span in room.spans} == names - unmeasured

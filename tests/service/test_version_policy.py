@@ -3,7 +3,7 @@
 import pytest
 
 from cnnsvc.errors import SettingError
-from service.version_policy import ALL, LATEST, VersionPolicy, read_policies, wanted_versions
+from service.version_policy import ALL, LATEST, VersionPolicy, read_policies, read_policy, wanted_versions
 
 
 def test_policies_by_model() -> None:
@@ -31,3 +31,12 @@ def test_chosen_versions() -> None:
     assert VersionPolicy(numbers=frozenset({2, 9})).choose([3, 10, 2]) == [2]
     assert ALL.choose([3, 10, 2]) == [10, 3, 2]
     assert wanted_versions(LATEST, {1, 2, 3}, pinned=[1, 7]) == [3, 1]
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [ALL, LATEST, VersionPolicy(num_latest=7), VersionPolicy(numbers=frozenset({3, 2**63 - 1}))],
+)
+def test_a_policy_is_read_as_it_writes_itself(policy: VersionPolicy) -> None:
+    """What is kept in the state of the service means the same when it is read, for the greatest version too."""
+    assert read_policy(str(policy)) == policy

@@ -51,6 +51,7 @@ def test_routes_and_document_agree() -> None:
         "/page/{asset}",
         "/docs",
         "/docs/{asset}",
+        "/monitoring/prometheus/metrics",
     }
 
 
