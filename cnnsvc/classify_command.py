@@ -8,7 +8,7 @@ import typer
 
 from cnnsvc.classification import Classifier
 from cnnsvc.classify import classify_files, print_outcomes
-from cnnsvc.engines.base import EngineName
+from cnnsvc.engines.base import LocalEngineName
 from cnnsvc.errors import InvalidError
 from cnnsvc.identity import Identity
 from cnnsvc.identity_settings import IdentitySettings
@@ -30,7 +30,7 @@ def classify(
     label: Annotated[str, typer.Option(help="Label of a version, such as stable; instead of --version.")] = "",
     top_k: Annotated[int | None, typer.Option(help="Classes to show for each image; default is 5 at most.")] = None,
     timeout_ms: Annotated[int, typer.Option(help="Longest wait for one answer, in milliseconds.", min=1)] = 30_000,
-    engine: Annotated[EngineName, typer.Option(help="With --bundle: the inference engine.")] = "auto",
+    engine: Annotated[LocalEngineName, typer.Option(help="With --bundle: the inference engine.")] = "auto",
     artifact: Annotated[str | None, typer.Option(help="With --bundle: its file to use, such as model.onnx.")] = None,
     cache_dir: Annotated[
         Path | None,
@@ -81,7 +81,7 @@ def _remote(
     return client
 
 
-def _local(bundle: Path, engine: EngineName, artifact: str | None, cache_dir: Path | None) -> Classifier:
+def _local(bundle: Path, engine: LocalEngineName, artifact: str | None, cache_dir: Path | None) -> Classifier:
     from cnnsvc.engines.choice_cache import default_cache_dir
     from cnnsvc.local import NUM_THREADS, LocalClassifier
     from cnnsvc.model import ModelOptions

@@ -69,6 +69,8 @@ class Fault(StrEnum):
     """It took too long to prove."""
     UNREADABLE = "unreadable"
     """Its folder cannot be read."""
+    UPSTREAM = "upstream"
+    """The server that is to infer it cannot be reached, or does not take it; it is tried again by itself."""
     WITHDRAWN = "withdrawn"
     """Taken out of service by an operator, or since it failed too often."""
     UNEXPECTED = "unexpected"

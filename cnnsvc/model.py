@@ -11,6 +11,7 @@ from cnnsvc.bundle import Bundle, open_bundle
 from cnnsvc.engines.base import Engine, EngineName
 from cnnsvc.engines.choice import Asked, Choice, Trial, choose_engine
 from cnnsvc.engines.choice_cache import ChoiceCache
+from cnnsvc.engines.upstream import Upstream
 from cnnsvc.manifest import Manifest
 
 
@@ -30,6 +31,8 @@ class ModelOptions:
     cache_dir: Path | None = None
     """Where choices of engines are remembered; None remembers nothing."""
     limit_pixels: int = pixels.DEFAULT_LIMIT_PIXELS
+    upstream: Upstream | None = None
+    """Where the engine `remote` has inferred."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ def load_model(path: Path, options: ModelOptions, known: Sequence[Trial] = ()) -
     """
     bundle = open_bundle(path)
     pixels.decoder(bundle.manifest.pixels)
+    if options.upstream:
+        return Model(bundle, _choose_remote(bundle, options, options.upstream), options)
     asked = Asked(
         options.engine, options.artifact, options.num_streams, options.may_use_fewer_streams, options.max_batch_size
     )
@@ -76,6 +81,19 @@ def load_model(path: Path, options: ModelOptions, known: Sequence[Trial] = ()) -
         choice.engine.close()
         raise
     return Model(bundle, choice, options)
+
+
+def _choose_remote(bundle: Bundle, options: ModelOptions, upstream: Upstream) -> Choice:
+    """Nothing is timed, remembered or warmed: the upstream is not this machine's, and its proof has asked it enough."""
+    from cnnsvc.engines.remote import choose_remote  # it loads gRPC, which those who infer here need not
+
+    return choose_remote(
+        bundle,
+        upstream,
+        artifact=options.artifact,
+        num_streams=options.num_streams,
+        max_batch_size=options.max_batch_size,
+    )
 
 
 def _warm(choice: Choice, manifest: Manifest) -> None:

@@ -36,6 +36,7 @@ from service.shared_metrics import SharedRegistry
 from service.worker_task import Serving, SupervisorChannel
 
 _READINESS_SECONDS: Final = 0.2
+_NUM_REMOTE_STREAMS: Final = 8
 _PUBLISH_SECONDS: Final = 0.5
 """Age that the gauges of a worker may have in a scrape of another one."""
 
@@ -110,15 +111,21 @@ async def _serve(settings: ServeSettings, seat: Seat | None) -> None:
     _log.info("stopped")
 
 
+def _num_streams(settings: ServeSettings, num_cpus: int) -> int:
+    """Of what infers elsewhere one is a call in flight, and keeps no CPU busy."""
+    return settings.num_streams or (_NUM_REMOTE_STREAMS if settings.upstream else num_cpus)
+
+
 def _model_options(settings: ServeSettings, num_cpus: int) -> ModelOptions:
     return ModelOptions(
         engine=settings.engine,
         artifact=settings.artifact,
-        num_streams=settings.num_streams or num_cpus,
+        num_streams=_num_streams(settings, num_cpus),
         may_use_fewer_streams=not settings.num_streams,
         max_batch_size=settings.max_batch_size,
         cache_dir=settings.cache_dir or default_cache_dir(),
         limit_pixels=settings.limit_pixels,
+        upstream=settings.remote,
     )
 
 
@@ -127,7 +134,7 @@ def _limits(settings: ServeSettings, num_cpus: int) -> PredictorLimits:
         queue_limit=settings.queue_limit,
         max_images_per_call=settings.max_images_per_call,
         request_timeout_ms=settings.request_timeout_ms,
-        num_patient=max(1, min(4 * (settings.num_streams or num_cpus), settings.queue_limit // 2)),
+        num_patient=max(1, min(4 * _num_streams(settings, num_cpus), settings.queue_limit // 2)),
         queue_limit_bytes=settings.queue_limit_bytes,
     )
 

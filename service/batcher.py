@@ -224,10 +224,11 @@ class Batcher:
         ]
 
     def _scores(self, decoded: list["_Decoded"]) -> Scores | Exception:
+        deadline = max(one.waiting.deadline for one in decoded)  # who has less time left than others waits no longer
         try:
             if len(decoded) == 1:
-                return self._engine.run(decoded[0].image_hwc[None])
-            return self._engine.run(np.stack([one.image_hwc for one in decoded]))
+                return self._engine.run(decoded[0].image_hwc[None], deadline)
+            return self._engine.run(np.stack([one.image_hwc for one in decoded]), deadline)
         except Exception as error:  # whatever it is, it is the answer to these callers
             return error
 

@@ -3,6 +3,7 @@
 It knows nothing of folders: service.rollout decides what is in it.
 """
 
+import math
 import random
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -64,6 +65,12 @@ class Refusal:
     reason: str
     fingerprint: str = ""
     """Of its folder when it was refused: it is tried again when that has changed."""
+    retry_at: float = math.inf
+    """time.monotonic() seconds from when it is tried again as it is."""
+
+    @property
+    def is_passing(self) -> bool:
+        return self.retry_at < math.inf
 
     def __str__(self) -> str:
         return f"version {self.version} of model {self.name} is refused: {self.reason}"
@@ -112,6 +119,8 @@ class Registry:
         if not self._is_loaded:
             raise NotReadyError("models are still being loaded")
         if not line:
+            if any(refusal.is_passing and name in ("", refusal.name) for refusal in self._refused.values()):
+                raise NotReadyError("the model is not served yet: what is to infer it cannot be reached, or lacks it")
             known = ", ".join(sorted(self._lines)) or "none"
             asked = f"model {name[:_SHOWN_NAME]!r} is not served" if name else "no model is named"
             raise NotFoundError(f"{asked}; served are {known}")
@@ -215,14 +224,20 @@ class Registry:
                 self.accept(refusal.name, refusal.version)
 
     def unready_reasons(self) -> list[str]:
-        """Why the service is not ready: empty once every model of the start has a version that proved itself."""
+        """Why the service is not ready: empty once every model of the start has a version that proved itself.
+
+        And while what answers by default is not kept from it by something outside of this machine.
+        """
         if self._is_stopping:
             return ["the server is stopping"]
         if not self._is_loaded:
             return ["models are still being loaded"]
         if not self._required and not self._lines:
             return ["no model is there to serve"]
-        return [self._why_absent(name) for name in sorted(self._required - set(self._lines))]
+        absent = [self._why_absent(name) for name in sorted(self._required - set(self._lines))]
+        defaults = [line.versions[line.default] for line in self._lines.values()]
+        # Once, however many models have the same trouble.
+        return absent + sorted({served.model.engine.trouble for served in defaults} - {""})
 
     def begin_stop(self) -> None:
         """Not ready from now on; what is loaded answers until it is closed."""

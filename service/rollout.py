@@ -5,16 +5,18 @@ one have to go back. Nothing is unloaded because something could not be read, an
 """
 
 import asyncio
+import dataclasses
 import logging
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from cnnsvc.errors import CnnsvcError, InvalidError, fault_of
+from cnnsvc.errors import CnnsvcError, Fault, InvalidError, fault_of
 from service.loader import Loader
 from service.models_folder import Listing, list_models
 from service.probation import ProbationLimits
@@ -24,6 +26,10 @@ from service.version_policy import Policies, VersionPolicy, read_policy, wanted_
 
 STABLE: Final = "stable"
 """The label whose version, where there is one, answers calls that name none."""
+CURABLE_ELSEWHERE: Final = frozenset({Fault.UPSTREAM, Fault.GOLDEN})
+"""What an upstream lacks or gets wrong it may have or get right later, with the same bundle here."""
+RETRY_SECONDS: Final = 4.0
+"""Before a version is tried again that something else kept from being served; who looks for it looks less often."""
 
 _log = logging.getLogger("cnnsvc.rollout")
 
@@ -33,6 +39,8 @@ class RolloutOptions:
     models_dir: Path
     policies: Policies
     probation: ProbationLimits
+    curable: frozenset[Fault] = frozenset()
+    """Faults that may go away while the files of a version stay as they are."""
 
 
 class Rollout:
@@ -194,11 +202,15 @@ class Rollout:
         """Whether some are loaded that nothing keeps any more."""
         return bool(set(self._registry.versions(name)) - self._kept(name))
 
-    def wanted(self, name: str) -> list[int]:
-        """Versions to be served, in the order in which they are loaded: the stable one first, then the newest."""
+    def wanted(self, name: str, hoped_for: Collection[int] = ()) -> list[int]:
+        """Versions to be served, in the order in which they are loaded: the stable one first, then the newest.
+
+        Some that are refused may be hoped for.
+        """
         state = self._store.state.model(name)
         pinned = [*state.loaded, *state.labels.values()]
-        wanted = wanted_versions(self.policy(name), self._servable(name), pinned)
+        servable = {*self._servable(name), *hoped_for}
+        wanted = wanted_versions(self.policy(name), servable, pinned)
         stable = state.labels.get(STABLE)
         return sorted(wanted, key=lambda version: version != stable)
 
@@ -259,12 +271,21 @@ class Rollout:
 
     def _missing(self, name: str) -> int | None:
         """The first wanted version that is not served as it lies in the folder, and may be tried."""
-        found = self.found(name)
-        for version in self.wanted(name):
+        found, again = self.found(name), self._to_retry(name)
+        for version in self.wanted(name, again):
             is_new = version in found and self._loaded.get((name, version)) != found[version]
-            if is_new and not self._is_refused(name, version):
+            if is_new and (version in again or not self._is_refused(name, version)):
                 return version
         return None
+
+    def _to_retry(self, name: str) -> set[int]:
+        """Refused versions that may go well by now. What serves is kept until one does."""
+        now = self._clock()
+        return {
+            refusal.version
+            for refusal in self._registry.refusals()
+            if refusal.name == name and refusal.retry_at <= now and not self.withdrawal(name, refusal.version)
+        }
 
     def _kept(self, name: str, *, with_standby: bool = True) -> set[int]:
         """Served versions that stay: wanted ones, labelled ones, the default one, the one to go back to."""
@@ -278,6 +299,11 @@ class Rollout:
         if with_standby and previous is not None and is_on_probation and not self.withdrawal(name, previous):
             kept.add(previous)
         return kept
+
+    def _is_known(self, refusal: Refusal) -> bool:
+        """Whether the same was said the last time that it was tried."""
+        before = self._registry.refusal(refusal.name, refusal.version)
+        return before is not None and dataclasses.replace(before, retry_at=refusal.retry_at) == refusal
 
     def _forget_refusals(self, name: str) -> None:
         """Of versions that are not in the folder any more, though it can be read."""
@@ -296,10 +322,13 @@ class Rollout:
         try:
             await self._loader.load(path, known, is_on_probation=is_on_probation and self._has_started)
         except Exception as error:  # whatever is wrong with one bundle, the others are served
-            refusal = Refusal(name, version, fault_of(error), str(error), attempt)
+            fault = fault_of(error)
+            retry_at = self._clock() + RETRY_SECONDS if fault in self._options.curable else math.inf
+            refusal = Refusal(name, version, fault, str(error), attempt, retry_at)
             traceback = None if isinstance(error, CnnsvcError | OSError) else error
             fields = {"model": name, "version": version, "fault": refusal.fault}
-            _log.error("%s", refusal, exc_info=traceback, extra=fields)
+            if not self._is_known(refusal):
+                _log.error("%s", refusal, exc_info=traceback, extra=fields)
             self._registry.refuse(refusal)
         else:
             self._loaded[name, version] = mark

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from cnnsvc.engines.base import EngineName
+from cnnsvc.engines.upstream import DialectName, Upstream
 from cnnsvc.occlusion import LEAST_BUDGET, MOST_BUDGET
 from cnnsvc.options import setting
 from cnnsvc.pixels import DEFAULT_LIMIT_PIXELS
@@ -96,15 +97,47 @@ class ServeSettings:
         int, setting("Most connections of each door, in a worker; more are refused.", min=1)
     ] = 4096
     engine: Annotated[
-        EngineName, setting("Inference engine; auto times each one at load and takes the fastest right one.")
+        EngineName,
+        setting(
+            "Inference engine; auto times each one at load and takes the fastest right one; remote has --upstream"
+            " infer."
+        ),
     ] = "auto"
     artifact: Annotated[
         str | None, setting("File of the bundle that answers, such as model.onnx; default is the fastest right one.")
     ] = None
+    upstream: Annotated[
+        str | None,
+        setting(
+            "With --engine remote: the server of TensorFlow Serving's protocol or of the Open Inference Protocol that"
+            " infers, grpc://HOST:PORT or grpcs://HOST:PORT; of addresses in numbers several with commas."
+        ),
+    ] = None
+    upstream_dialect: Annotated[
+        DialectName,
+        setting("Protocol of the upstream: tfs for PredictionService, oip for the Open Inference one; auto asks."),
+    ] = "auto"
+    upstream_model: Annotated[
+        str | None, setting("Name of the model at the upstream; default is the name that it has here.")
+    ] = None
+    upstream_version: Annotated[
+        int | None, setting("Version of the model at the upstream; default is the version that it has here.", min=1)
+    ] = None
+    upstream_ca: Annotated[
+        Path | None,
+        setting(
+            "File with the authorities in PEM that the upstream's certificate must be of; default are those that gRPC"
+            " trusts."
+        ),
+    ] = None
+    upstream_token_file: Annotated[
+        Path | None, setting("File with the token to show to the upstream; default shows none.")
+    ] = None
     num_streams: Annotated[
         int,
         setting(
-            "Images decoded and inferred at once in a worker; 0 is what is fastest, at most its share of the CPUs.",
+            "Images decoded and inferred at once in a worker; 0 is what is fastest, at most its share of the CPUs; of"
+            " remote it is 8 calls in flight.",
             min=0,
             max=256,
         ),
@@ -237,7 +270,30 @@ class ServeSettings:
                 f"--queue-limit-bytes is {self.queue_limit_bytes}, less than the {self.body_limit_bytes} of"
                 " --body-limit-bytes; a body as large as is allowed would never find room"
             )
+        self._check_upstream()
         self._check_doors()
+
+    @property
+    def remote(self) -> Upstream | None:
+        """What infers instead of this machine. Raises SettingError for an address that is none."""
+        if self.upstream is None:
+            return None
+        return Upstream(
+            self.upstream,
+            self.upstream_dialect,
+            self.upstream_model or "",
+            self.upstream_version,
+            self.upstream_ca,
+            self.upstream_token_file,
+        )
+
+    def _check_upstream(self) -> None:
+        if (self.engine == "remote") != (self.upstream is not None):
+            raise ValueError("expected --engine remote and --upstream, or neither")
+        details = self.upstream_model, self.upstream_version, self.upstream_ca, self.upstream_token_file
+        if self.upstream is None and (self.upstream_dialect != "auto" or any(one is not None for one in details)):
+            raise ValueError("--upstream-dialect, -model, -version, -ca and -token-file need --engine remote")
+        _ = self.remote
 
     def _check_doors(self) -> None:
         read_public_scopes(self.public_scopes)

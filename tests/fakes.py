@@ -8,7 +8,7 @@ import numpy as np
 
 from cnnsvc.bundle import Bundle
 from cnnsvc.classification import Timings
-from cnnsvc.engines.base import Images, Scores
+from cnnsvc.engines.base import NEVER, Images, Scores
 from cnnsvc.engines.choice import Choice, Trial
 from cnnsvc.errors import NotFoundError
 from cnnsvc.manifest import Manifest
@@ -37,11 +37,12 @@ class FakeEngine:
     """Every image is of the first of two classes."""
 
     name = "openvino"
+    trouble = ""
     artifact = "model.onnx"
     is_single = True
     num_streams = 1
 
-    def run(self, images_nhwc: Images) -> Scores:
+    def run(self, images_nhwc: Images, deadline: float = NEVER) -> Scores:
         return np.tile(np.array([0.75, 0.25], np.float32), (len(images_nhwc), 1))
 
     def close(self) -> None:
@@ -55,7 +56,7 @@ class FunctionEngine(FakeEngine):
         self.answer = answer
         self.artifact = artifact
 
-    def run(self, images_nhwc: Images) -> Scores:
+    def run(self, images_nhwc: Images, deadline: float = NEVER) -> Scores:
         return self.answer(images_nhwc)
 
 

@@ -1,5 +1,6 @@
 """What every inference engine offers, and the checks they share."""
 
+import math
 from typing import Final, Literal, Protocol
 
 import numpy as np
@@ -12,12 +13,17 @@ Images = NDArray[np.uint8]
 Scores = NDArray[np.float32]
 """float32 (N, K); rows sum to 1."""
 
-EngineName = Literal["auto", "openvino", "onnxruntime"]
+LocalEngineName = Literal["auto", "openvino", "onnxruntime"]
 """What a user may ask for; auto is the fastest one on this machine that gives the golden answers (choice.py)."""
+EngineName = Literal[LocalEngineName, "remote"]
+"""The same of a server, and what infers elsewhere (remote.py), which auto never is."""
 
 
 BFLOAT16: Final = "@bfloat16"
 """Behind an artifact's name: the same file, its float32 computed in bfloat16."""
+
+
+NEVER: Final = math.inf
 
 
 class Engine(Protocol):
@@ -27,13 +33,22 @@ class Engine(Protocol):
     """Whether it takes the images of a batch one by one, so that larger batches gain nothing."""
 
     name: str
-    """openvino | onnxruntime"""
+    """openvino | onnxruntime | remote"""
     artifact: str
     """As the manifest names it, such as model.onnx."""
     num_streams: int
 
-    def run(self, images_nhwc: Images) -> Scores:
-        """Softmax scores, float32 (N, K), of uint8 (N, H, W, C). Raises EngineError."""
+    @property
+    def trouble(self) -> str:
+        """Why it cannot answer for the time being, such as that its server is away; "" where it can."""
+        ...
+
+    def run(self, images_nhwc: Images, deadline: float = NEVER) -> Scores:
+        """Softmax scores, float32 (N, K), of uint8 (N, H, W, C). Raises EngineError.
+
+        `deadline` in time.monotonic() seconds is for engines that wait for others, which raise LateError past it,
+        NotReadyError or OverloadedError; one that computes does not look at it.
+        """
         ...
 
     def close(self) -> None: ...

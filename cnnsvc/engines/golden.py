@@ -51,15 +51,17 @@ def read_golden(folder: Path) -> Golden:
     return golden
 
 
-def check_golden(bundle: Bundle, engine: Engine) -> None:
+def check_golden(bundle: Bundle, engine: Engine, *, batch_size: int = 1) -> None:
     """Runs the golden images through pixels and engine. Raises BundleError unless every answer comes out right."""
     golden, manifest, artifact = read_golden(bundle.path), bundle.manifest, engine.artifact
     used = {f"{GOLDEN_DIR}/{name}" for name in (_ANSWERS_NAME, *golden.images)}
     if unproven := used - set(manifest.files):
         raise BundleError(f"the manifest of {bundle.path} has no hash of {', '.join(sorted(unproven))}")
     expected = _golden_scores(bundle, golden, artifact)
-    found = np.concatenate([engine.run(_golden_image(bundle, name)[None]) for name in golden.images])
-    tolerance = TOLERANCES.get(manifest.artifacts[artifact].precision, DEFAULT_TOLERANCE)
+    images_nhwc = golden_images(bundle)
+    starts = range(0, len(images_nhwc), batch_size)
+    found = np.concatenate([engine.run(images_nhwc[start : start + batch_size]) for start in starts])
+    tolerance = tolerance_of(bundle, artifact)
     if wrong := disagreements(expected, found, tolerance):
         first = wrong[0]
         worst = int(np.abs(found[first] - expected[first]).argmax())
@@ -69,6 +71,11 @@ def check_golden(bundle: Bundle, engine: Engine) -> None:
             f" {expected[first, worst]:.4g} within {tolerance}",
             Fault.GOLDEN,
         )
+
+
+def tolerance_of(bundle: Bundle, artifact: str) -> float:
+    """Largest accepted difference of a probability."""
+    return TOLERANCES.get(bundle.manifest.artifacts[artifact].precision, DEFAULT_TOLERANCE)
 
 
 def golden_images(bundle: Bundle) -> Images:

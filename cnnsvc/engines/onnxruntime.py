@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnsvc.engines.base import Images, Scores, check_images, check_scores
+from cnnsvc.engines.base import NEVER, Images, Scores, check_images, check_scores
 from cnnsvc.engines.runtimes import import_onnxruntime
 from cnnsvc.errors import EngineError, UnsupportedError
 
@@ -14,6 +14,7 @@ class OnnxruntimeEngine:
     """One session; each calling thread computes its own batch, so as many run at once as threads call."""
 
     name = "onnxruntime"
+    trouble = ""
     is_single = False
 
     def __init__(self, path: Path, *, num_threads: int, is_bfloat16: bool = False) -> None:
@@ -35,7 +36,7 @@ class OnnxruntimeEngine:
         self._input_name: str = image.name
         self._image_hwc = tuple(image.shape[1:])
 
-    def run(self, images_nhwc: Images) -> Scores:
+    def run(self, images_nhwc: Images, deadline: float = NEVER) -> Scores:
         """Softmax scores, float32 (N, K), of uint8 (N, H, W, C). Raises EngineError."""
         check_images(images_nhwc, self._image_hwc)
         try:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from cnnsvc.engines.base import BFLOAT16, Images, Scores, check_images, check_scores
+from cnnsvc.engines.base import BFLOAT16, NEVER, Images, Scores, check_images, check_scores
 from cnnsvc.engines.runtimes import import_openvino
 from cnnsvc.errors import EngineError, UnsupportedError
 
@@ -59,6 +59,7 @@ class OpenvinoEngine:
     """An ONNX file compiled for this CPU, as many times as inferences run at once."""
 
     name = "openvino"
+    trouble = ""
     is_single = True
 
     def __init__(self, path: Path, *, num_threads: int, is_bfloat16: bool = False) -> None:
@@ -82,7 +83,7 @@ class OpenvinoEngine:
         except Exception as error:  # the runtime documents no exception types
             raise EngineError(f"openvino cannot load {path}: {error}") from error
 
-    def run(self, images_nhwc: Images) -> Scores:
+    def run(self, images_nhwc: Images, deadline: float = NEVER) -> Scores:
         """Softmax scores, float32 (N, K), of uint8 (N, H, W, C). Raises EngineError."""
         check_images(images_nhwc, self._image_hwc)
         if (free := self._free) is None:

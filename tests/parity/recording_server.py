@@ -10,21 +10,23 @@ from typing import Any
 
 from cnnsvc.cli import app
 from cnnsvc.engines import choice
-from cnnsvc.engines.base import Engine, Images, Scores
+from cnnsvc.engines.base import NEVER, Engine, Images, Scores
 from cnnsvc.engines.load import load_engine
 
 
 class RecordingEngine:
+    trouble = ""
+
     def __init__(self, engine: Engine, record: Path) -> None:
         self._engine = engine
         self._record = record
         self.name, self.artifact, self.num_streams = engine.name, engine.artifact, engine.num_streams
         self.is_single = engine.is_single
 
-    def run(self, images_nhwc: Images) -> Scores:
+    def run(self, images_nhwc: Images, deadline: float = NEVER) -> Scores:
         with self._record.open("a") as record:
             record.writelines(f"{hashlib.sha256(image.tobytes()).hexdigest()}\n" for image in images_nhwc)
-        return self._engine.run(images_nhwc)
+        return self._engine.run(images_nhwc, deadline)
 
     def close(self) -> None:
         self._engine.close()

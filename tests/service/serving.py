@@ -10,6 +10,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from cnnsvc.engines.golden import GOLDEN_DIR, read_golden
+from cnnsvc.engines.upstream import Upstream
 from cnnsvc.manifest import read_manifest, write_manifest
 from cnnsvc.model import ModelOptions
 from service.admin import Admin
@@ -18,7 +19,7 @@ from service.metrics import Metrics
 from service.probation import ProbationLimits
 from service.registry import Registry
 from service.rollback import Rollbacks
-from service.rollout import Rollout, RolloutOptions
+from service.rollout import CURABLE_ELSEWHERE, Rollout, RolloutOptions
 from service.service_state import StateStore
 from service.version_policy import read_policies
 
@@ -59,14 +60,17 @@ def build(
     allow_class_change: bool = False,
     probation: ProbationLimits = PROBATION,
     clock: Callable[[], float] = lambda: 0.0,
+    upstream: Upstream | None = None,
 ) -> Serving:
     """Nothing is loaded yet. The clock stands still unless it is given."""
+    model_options = ModelOptions("remote", upstream=upstream, num_streams=2) if upstream else ModelOptions("openvino")
+    curable = CURABLE_ELSEWHERE if upstream else frozenset()
     prometheus = CollectorRegistry()
     metrics = Metrics(prometheus, version="0")
     registry = Registry(metrics)
-    loader = Loader(registry, metrics, ModelOptions("openvino"), allow_class_change=allow_class_change, clock=clock)
+    loader = Loader(registry, metrics, model_options, allow_class_change=allow_class_change, clock=clock)
     store = StateStore(state_dir)
-    options = RolloutOptions(models_dir, read_policies(versions), probation)
+    options = RolloutOptions(models_dir, read_policies(versions), probation, curable)
     rollout = Rollout(registry, loader, store, options, clock)
     rollbacks = Rollbacks(registry, rollout, store, metrics.rollout, probation, clock)
     return Serving(registry, loader, store, rollout, rollbacks, Admin(registry, rollout, rollbacks, store), prometheus)

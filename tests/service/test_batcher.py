@@ -27,12 +27,14 @@ class GatedEngine(FakeEngine):
     def __init__(self, num_streams: int = 1) -> None:
         self.num_streams = num_streams
         self.batch_sizes: list[int] = []
+        self.deadlines: list[float] = []
         self.gate = threading.Event()
         self.is_closed = False
         self.error: Exception | None = None
 
-    def run(self, images_nhwc: Images) -> Scores:
+    def run(self, images_nhwc: Images, deadline: float = FAR) -> Scores:
         self.batch_sizes.append(len(images_nhwc))
+        self.deadlines.append(deadline)
         assert self.gate.wait(10)
         if self.error:
             raise self.error
@@ -66,6 +68,21 @@ async def test_every_image_gets_its_own_scores(batch_size: int) -> None:
     assert max(engine.batch_sizes) <= batch_size
     batcher.close()
     assert engine.is_closed
+
+
+async def test_the_engine_is_told_the_latest_deadline_of_a_batch() -> None:
+    """One image's deadline is its own; in a batch nobody's answer is given up for somebody else's."""
+    engine = GatedEngine()
+    batcher = Batcher(decode, engine, batch_size=3)
+    now = time.monotonic()
+    answers = [batcher.submit(image(0), now + 50)]
+    await until(lambda: bool(engine.batch_sizes))
+    answers += [batcher.submit(image(value), now + 50 + 10 * value) for value in (2, 3, 1)]
+    engine.gate.set()
+    await asyncio.gather(*answers)
+    assert engine.batch_sizes == [1, 3]
+    assert engine.deadlines == [now + 50, now + 80]
+    batcher.close()
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
