@@ -7,9 +7,11 @@ The deviation is the largest of any class' score from our own gRPC API's, in flo
 """
 
 import argparse
+import contextlib
 import sys
 import tempfile
 from collections.abc import Sequence
+from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -50,8 +52,12 @@ def run(source: Path | None, images: Sequence[bytes], num_rounds: int, num_calls
     with tempfile.TemporaryDirectory() as work:
         models = Path(work) / "models"
         publish(models, source)
-        with serving("--models-dir", models) as server, grpc.insecure_channel(server.grpc_address) as channel:
-            forms = list(all_forms(server.http_url, channel, next(models.glob("[!.]*")).name))
+        with (
+            serving("--models-dir", models) as server,
+            grpc.insecure_channel(server.grpc_address) as channel,
+            contextlib.closing(HTTPConnection(server.http_url.removeprefix("http://"))) as http,
+        ):
+            forms = list(all_forms(http, channel, next(models.glob("[!.]*")).name))
             cpu_ms: dict[str, list[float]] = {form.name: [] for form in forms}
             deviations = {form.name: deviation(form, forms[0], images) for form in forms}
             requests = {form.name: [form.request(image) for image in images] for form in forms}

@@ -35,9 +35,8 @@ class Form:
     """Of an answer."""
 
 
-def all_forms(http_url: str, channel: grpc.Channel, model: str) -> Iterator[Form]:
+def all_forms(http: HTTPConnection, channel: grpc.Channel, model: str) -> Iterator[Form]:
     """Our own gRPC API's first."""
-    http = HTTPConnection(http_url.removeprefix("http://"))
     http.request("GET", f"/api/v1/models/{model}")
     names: list[str] = json.loads(http.getresponse().read())["class_names"]
     own = _own_forms(http, channel, names)
