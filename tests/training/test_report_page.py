@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cnnsvc.pixels import PIXELS_VERSION
 from tests.training.reports import HISTORY, HOSTILE_NAMES, facts, finished, hostile_page, scores_for, write_report_page
 from training.report_page import percent, plain, tiny
 from training.trained import EpochRecord
@@ -160,7 +161,7 @@ def test_data_settings_and_versions(document: Document) -> None:
     assert "--arch" in settings
     assert "not set" in settings
     assert "--deterministic Same seed, same machine, same weights; slower. yes" in settings
-    for text in ("CPU, 2 cores", "python 3.11.7", "keras 3.15.1", "pixel function version 1"):
+    for text in ("CPU, 2 cores", "python 3.11.7", "keras 3.15.1", f"pixel function version {PIXELS_VERSION}"):
         assert text in settings
     assert "daisy 70.0% 000_daisy.png" in document.sections["golden"]
 
