@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from cnnsvc.errors import CnnsvcError, Kind
 
 COMMANDS: Final = {
+    "inspect": "training.inspect_command",
     "train": "training.command",
     "networks": "training.networks_command",
     "serve": "service.command",

@@ -3,10 +3,12 @@
 Nothing is decoded here (training/cache.py) and TensorFlow is not needed.
 """
 
+import dataclasses
 import math
 import os
 import unicodedata
 from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -75,13 +77,8 @@ def split_like_keras(listing: Listing, validation_split: float, seed: int) -> Sp
     order = list(range(len(listing.files)))
     # The legacy generator on purpose: its shuffle of a list is what Keras does.
     np.random.RandomState(seed).shuffle(order)
-    num_validation = int(validation_split * len(order))
-    if num_validation == 0:
-        raise DatasetError(
-            f"a validation split of {validation_split} leaves none of the {len(order)} images of {listing.folder}"
-            f" for validation; expected at least {math.ceil(10_000 / len(order)) / 10_000}"
-        )
-    split = Split(_subset(listing, order[:-num_validation]), _subset(listing, order[-num_validation:]))
+    place = len(order) - num_validation(listing, len(order), validation_split)
+    split = Split(subset(listing, order[:place]), subset(listing, order[place:]))
     for label, class_name in enumerate(listing.class_names):
         if label not in split.training.labels:
             raise DatasetError(
@@ -89,6 +86,34 @@ def split_like_keras(listing: Listing, validation_split: float, seed: int) -> Sp
                 " training images; expected a smaller split, another seed or more images"
             )
     return split
+
+
+def num_validation(listing: Listing, num_images: int, validation_split: float) -> int:
+    """How many of so many images validate. Raises DatasetError for none."""
+    if number := int(validation_split * num_images):
+        return number
+    raise DatasetError(
+        f"a validation split of {validation_split} leaves none of the {num_images} images of {listing.folder}"
+        f" for validation; expected at least {math.ceil(10_000 / num_images) / 10_000}"
+    )
+
+
+def subset(listing: Listing, rows: Sequence[int] | NDArray[np.int64]) -> Subset:
+    """These images, in this order."""
+    return Subset([listing.files[row] for row in rows], listing.labels[rows])
+
+
+def without(listing: Listing, rows: Collection[int]) -> Listing:
+    """The other images. Raises DatasetError where a class has too few left."""
+    kept = np.delete(np.arange(len(listing.files)), sorted(rows))
+    counts = np.bincount(listing.labels[kept], minlength=len(listing.class_names))
+    if counts.min() < _MIN_IMAGES_A_CLASS:
+        raise DatasetError(
+            f"class {listing.class_names[int(counts.argmin())]!r} has {counts.min()} images left without the"
+            f" {len(rows)} that are left out; expected at least {_MIN_IMAGES_A_CLASS}"
+        )
+    left = subset(listing, kept)
+    return dataclasses.replace(listing, files=left.files, labels=left.labels)
 
 
 def _class_names(folder: Path) -> list[str]:
@@ -117,7 +142,7 @@ def _check_class(class_dir: Path, num_images: int, ignored: Counter[str]) -> Non
     )
     if ignored:
         counts = ", ".join(f"{count} {extension}" for extension, count in sorted(ignored.items()))
-        text += f"; --split keras lists no others, such as the {counts} there"
+        text += f"; others do not count, such as the {counts} there"
     raise DatasetError(text)
 
 
@@ -148,7 +173,3 @@ def _walk(class_dir: Path) -> list[Path]:
 
     walked = sorted(os.walk(class_dir, onerror=refuse), key=lambda step: step[0])
     return [Path(root, name) for root, _, names in walked for name in sorted(names)]
-
-
-def _subset(listing: Listing, rows: list[int]) -> Subset:
-    return Subset([listing.files[row] for row in rows], listing.labels[rows])

@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.metadata
-import os
 import platform
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +11,7 @@ import numpy as np
 from training.cache import Cache
 from training.dataset import Listing
 from training.device import Device
+from training.inspection.findings import shown
 from training.settings import TrainSettings
 
 PACKAGES: Final = (
@@ -39,7 +39,7 @@ def run_facts(settings: TrainSettings, device: Device, listing: Listing, cache: 
         "packages": _versions(),
         "data": data_facts(listing, cache),
         "unreadable": [
-            {"file": _shown(unreadable.file.relative_to(listing.folder)), "reason": unreadable.reason}
+            {"file": shown(unreadable.file.relative_to(listing.folder)), "reason": unreadable.reason}
             for unreadable in cache.unreadable
         ],
     }
@@ -49,7 +49,7 @@ def data_facts(listing: Listing, cache: Cache) -> dict[str, Any]:
     """How many files there are and a fingerprint of each class."""
     counts = np.bincount(listing.labels, minlength=len(listing.class_names)).tolist()
     return {
-        "folder": _shown(Path(listing.folder.resolve().name)),
+        "folder": shown(Path(listing.folder.resolve().name)),
         "num_files": len(listing.files),
         "num_training": len(cache.training.files),
         "num_validation": len(cache.validation.files),
@@ -69,8 +69,3 @@ def _versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             versions[name] = "not installed as a package"
     return versions
-
-
-def _shown(path: Path) -> str:
-    """Text for JSON; bytes of a name that are no UTF-8 become question marks."""
-    return os.fsencode(path).decode("utf-8", "replace")

@@ -7,8 +7,6 @@ security policy allows neither scripts nor requests.
 from pathlib import Path
 from typing import Any, Final
 
-import jinja2
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +15,7 @@ from training import report_charts
 from training.evaluate import class_qualities, confusion_matrix
 from training.export.agreement import NEAR_TIE
 from training.export.parity import Proof
+from training.page_templates import template
 from training.report import REPORT_DIR
 from training.report_charts import curve_chart, thinned
 from training.report_findings import SMALL_GAP, WIDE_GAP, class_data, fitness_of, frequent_confusions, settings_of
@@ -36,7 +35,7 @@ _KNOWN_FACTS: Final = ("settings", "seed", "device", "precision", "python", "pac
 
 def write_page(folder: Path, trained: Trained, proof: Proof, manifest: Manifest) -> None:
     """Writes report/report.html into the bundle folder, whose report/ and golden/ are there."""
-    page = _environment().get_template("report_page.html.j2").render(_contents(folder, trained, proof, manifest))
+    page = template("report_page.html.j2").render(_contents(folder, trained, proof, manifest))
     (folder / REPORT_DIR / PAGE_NAME).write_text(page, encoding="utf-8")
 
 
@@ -86,51 +85,3 @@ def _matrix(confusion_kk: NDArray[np.int64]) -> dict[str, Any]:
         list(zip(counts, row, strict=True)) for counts, row in zip(confusion_kk.tolist(), shares.tolist(), strict=True)
     ]
     return {"matrix": rows, "matrix_picture": None}
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        finalize=_printable,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(percent=percent, points=points, tiny=tiny, plain=plain)
-    return environment
-
-
-def _printable(value: Any) -> Any:
-    """Text whose control characters, direction overrides and broken bytes show as escapes instead of acting."""
-    if not isinstance(value, str) or hasattr(value, "__html__"):  # the template's own text, escaped already
-        return value
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in value)
-
-
-def percent(share: float) -> str:
-    """63.6%; 100% and 0% only where it is that, but for the last bits of a float."""
-    if min(abs(share), abs(1 - share)) < 1e-9:
-        return f"{share:.0%}"
-    return ">99.9%" if share > 0.9995 else "<0.1%" if share < 0.0005 else f"{share:.1%}"
-
-
-def points(difference: float) -> str:
-    """A difference of two shares in percentage points."""
-    return f"{100 * difference:.1f}"
-
-
-def tiny(value: float) -> str:
-    """A difference of scores in decimals, which more people read than powers of ten."""
-    if value == 0:
-        return "0"
-    return f"{value:.4f}" if value >= 1e-3 else f"{value:.7f}" if value >= 5e-8 else "< 0.0000001"
-
-
-def plain(value: Any) -> str:
-    """A recorded value as people write it."""
-    if value is None:
-        return "not set"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

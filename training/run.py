@@ -1,5 +1,6 @@
 """The story of `cnnsvc train`: a folder of images in, the path of a proven bundle out."""
 
+import dataclasses
 import importlib.util
 import os
 import time
@@ -14,9 +15,13 @@ from cnnsvc.errors import DatasetError, InternalError, InvalidError, TrainingErr
 from cnnsvc.manifest import ImageShape
 from training.cache import Cache, fill_cache
 from training.catalogue import NamedNetwork, resolve
-from training.dataset import Listing, Split, scan, split_like_keras
+from training.dataset import Listing, Split, scan
 from training.evaluate import Labels, has_learned, least_right, majority_share, num_majority
 from training.facts import run_facts
+from training.grouped_split import split_images
+from training.inspection.findings import findings_of, inspection_facts, shown
+from training.inspection.inspection import conflicting_rows, inspect_folder
+from training.inspection.text import training_lines
 from training.memory import available_memory, check_memory
 from training.progress import Reporter, duration
 from training.quiet import quiet_loading
@@ -63,7 +68,15 @@ def learn(folder: Path, name: str, settings: TrainSettings, reporter: Reporter) 
     listing = scan(folder)
     shape = measure(network.architecture, image, len(listing.class_names))
     check_memory(shape, 1, available_memory())
-    split = split_like_keras(listing, settings.validation_split, settings.seed)
+    inspection = inspect_folder(listing, reporter)
+    findings = findings_of(inspection)
+    for line in training_lines(findings, settings):
+        reporter.say(line)
+    left_out = conflicting_rows(inspection) if settings.drop_conflicts else []
+    grouped = inspection.grouped_without(left_out) if left_out else inspection.grouped()
+    facts = inspection_facts(findings, [shown(listing.files[row].relative_to(folder)) for row in left_out])
+    listing = grouped.listing
+    split = split_images(grouped, settings)
     _say_data(listing, split, reporter)
     check_judgeable(split.validation.labels, settings, reporter)
     cache = fill_cache(listing, split, image, limit_mib=settings.cache_limit_mib, reporter=reporter)
@@ -71,6 +84,7 @@ def learn(folder: Path, name: str, settings: TrainSettings, reporter: Reporter) 
     if cache.unreadable:
         check_judgeable(cache.validation.labels, settings, reporter)
     trained = _fit(network, shape, image, listing, cache, settings, name, reporter)
+    trained = dataclasses.replace(trained, facts={**trained.facts, "inspection": facts})
     best = trained.history[trained.best_epoch - 1]
     reporter.say(
         f"best epoch {best.epoch}: validation accuracy {best.validation_accuracy:.3f}"

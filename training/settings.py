@@ -15,7 +15,7 @@ DeviceChoice = Literal["auto", "cpu", "gpu"]
 Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
 Augmentation = Literal["none", "light", "full"]
 Color = Literal["rgb", "grayscale"]
-SplitRule = Literal["keras"]
+SplitRule = Literal["grouped", "keras"]
 
 LEAST_ADVISED_RATE: Final = 1e-5
 """Down to here a lower learning rate is what we advise where training goes wrong."""
@@ -52,7 +52,16 @@ class TrainSettings:
     ] = None
     color: Annotated[Color, setting("Channels of the images.")] = "rgb"
     validation_split: Annotated[float, setting("Share of the images kept for validation.", min=0.001, max=0.9)] = 0.25
-    split: Annotated[SplitRule, setting("Who is in which subset: keras = as image_dataset_from_directory.")] = "keras"
+    split: Annotated[
+        SplitRule,
+        setting(
+            "Who is in which subset: grouped = duplicates never divided, classes by their share;"
+            " keras = as image_dataset_from_directory."
+        ),
+    ] = "grouped"
+    drop_conflicts: Annotated[
+        bool, setting("Leave out images that are there under two labels, the same or nearly.")
+    ] = False
     seed: Annotated[int, setting("Seed of the split, the weights, the shuffling.", min=0, max=2**32 - 1)] = 100
     cache_limit_mib: Annotated[
         int, setting("Largest cache of decoded images in memory, in MiB; above, a temporary file.", min=0, max=2**20)

@@ -52,7 +52,7 @@ def test_linked_folders_are_not_entered_but_a_linked_class_is_one(tmp_path: Path
         (["a/1.png", "a/2.png"], "has one class only, 'a'"),
         (["a/1.png", "a/2.png", "b/1.png"], "class 'b' has 1 image in"),
         (["a/1.png", "a/2.png", "b/1.webp", "b/2.webp"], "class 'b' has 0 images"),
-        (["a/1.png", "a/2.png", "b/1.webp", "b/2.webp"], "--split keras lists no others, such as the 2 .webp there"),
+        (["a/1.png", "a/2.png", "b/1.webp", "b/2.webp"], "others do not count, such as the 2 .webp there"),
         (["Rose/1.png", "Rose/2.png", "rose/1.png", "rose/2.png"], "'Rose' and 'rose'"),
         (["rose/1.png", "rose/2.png", "rose /1.png", "rose /2.png"], "'rose' and 'rose '"),
         (["rose/1.png", "rose/2.png", "ro\u200bse/1.png", "ro\u200bse/2.png"], "have the same name"),

@@ -11,7 +11,7 @@ import pytest
 
 from cnnsvc.pixels import PIXELS_VERSION
 from tests.training.reports import HISTORY, HOSTILE_NAMES, facts, finished, hostile_page, scores_for, write_report_page
-from training.report_page import percent, plain, tiny
+from training.page_templates import percent, plain, tiny
 from training.trained import EpochRecord
 
 NAMES = ["daisy", "rose", "tulip"]

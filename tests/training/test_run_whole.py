@@ -31,6 +31,8 @@ def test_a_folder_becomes_a_bundle(tmp_path: Path) -> None:
     assert (manifest.image.height, manifest.image.width, manifest.image.channels) == (16, 16, 3)
     assert (manifest.network.name, manifest.network.notation) == ("custom", "C: 4n d20% D: 8nR")
     assert manifest.training["settings"]["arch"] == QUICK.arch
+    assert manifest.training["settings"]["split"] == "grouped"
+    assert manifest.training["inspection"]["left_out"] == []
     assert manifest.training["unreadable"][0]["file"] == "red/bad.png"
     assert manifest.artifacts["model.onnx"].accuracy > 0.6
 

@@ -31,7 +31,7 @@ def test_the_defaults_pass_their_own_checks() -> None:
         ("image_size", 7, "allowed is 8 to 2048"),
         ("device", "tpu", "--device is 'tpu'; allowed are auto, cpu, gpu"),
         ("augment", "heavy", "allowed are none, light, full"),
-        ("split", "random", "allowed are keras"),
+        ("split", "random", "allowed are grouped, keras"),
     ],
 )
 def test_a_value_out_of_range_is_named_with_what_is_allowed(field: str, value: Any, complaint: str) -> None:
