@@ -4,7 +4,7 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
-from cnnsvc.errors import InvalidError
+from cnnsvc.errors import InvalidError, TooLargeError
 from cnnsvc.pb import tensorflow_pb2 as tf
 from cnnsvc.pb import tfs_pb2 as pb
 
@@ -24,8 +24,8 @@ def image_of_example(features: "tf.Features", context: "tf.Features | None" = No
     raise InvalidError(f"an example has the features {came}; expected {FEATURE}, bytes of one encoded image")
 
 
-def images_of_input(given: "pb.Input") -> list[bytes]:
-    """Raises InvalidError, naming the example by its place."""
+def images_of_input(given: "pb.Input", max_images: int) -> list[bytes]:
+    """Raises InvalidError, naming the example by its place, and TooLargeError for more of them than `max_images`."""
     kind = given.WhichOneof("kind")
     context = None
     if kind == "example_list_with_context":
@@ -35,6 +35,8 @@ def images_of_input(given: "pb.Input") -> list[bytes]:
         listed = given.example_list.examples
     if not listed:
         raise InvalidError("Input is empty.")
+    if len(listed) > max_images:
+        raise TooLargeError(f"the call has {len(listed)} images; allowed are {max_images}")
     return [_placed(place, one.features, context) for place, one in enumerate(listed, 1)]
 
 

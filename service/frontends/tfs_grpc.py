@@ -18,7 +18,7 @@ from service.frontends.tfs_signatures import (
     signature_defs,
     wanted_outputs,
 )
-from service.frontends.tfs_tensors import check_number, read_inputs
+from service.frontends.tfs_tensors import read_inputs
 from service.health import TFS_PREDICTION_SERVICE
 from service.metrics import ObservedRequest
 from service.predictor import Predictor
@@ -79,8 +79,7 @@ class TfsPrediction:
             _require_spec(request)
             served = find_model(self._registry, request.model_spec)
             signature = find_classify_signature(request.model_spec.signature_name)
-            images = images_of_input(request.input)
-            check_number(len(images), self._max_images)
+            images = images_of_input(request.input, self._max_images)
             found = await self._predictor.classify(
                 query_of(signature, served.manifest, images, deadline_of(context), observed.record)
             )

@@ -6,6 +6,7 @@ Unknown keys of a body are let pass, as there. NaN and Infinity are no JSON and 
 import asyncio
 import base64
 import binascii
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -46,7 +47,7 @@ class _PlainPredict(msgspec.Struct, frozen=True):
 
 class _Predict(msgspec.Struct, frozen=True):
     signature_name: str = ""
-    instances: list[msgspec.Raw] | UnsetType = UNSET
+    instances: msgspec.Raw | UnsetType = UNSET
     inputs: msgspec.Raw | UnsetType = UNSET
 
 
@@ -58,7 +59,6 @@ class Classify(msgspec.Struct, frozen=True):
 
 _PLAIN: Final = msgspec.json.Decoder(_PlainPredict)
 _ANY: Final = msgspec.json.Decoder(_Predict)
-_LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _BINARY: Final = msgspec.json.Decoder(dict[str, str])
 _CLASSIFY: Final = msgspec.json.Decoder(Classify)
@@ -78,18 +78,18 @@ class PredictBody:
 
 def read_predict(body: bytes, image: ImageShape, max_images: int) -> PredictBody:
     """Raises InvalidError, and TooLargeError for a body of more values than so many images have."""
+    _check_size(body, image, max_images)
     try:
         plain = _PLAIN.decode(body)
         return PredictBody(plain.signature_name, True, None, [one.b64 for one in plain.instances])
     except ParseErrors:
         pass  # something else, or nothing: that is told by reading it as it is
-    _check_size(body, image, max_images)
     request: _Predict = _parse(_ANY, body, "a predict request")
     instances, inputs = request.instances, request.inputs
-    if isinstance(instances, list) and isinstance(inputs, UnsetType):
-        return PredictBody(request.signature_name, True, *_rows(instances))
+    if isinstance(instances, msgspec.Raw) and isinstance(inputs, UnsetType):
+        return PredictBody(request.signature_name, True, *_rows(_values(instances, max_images)))
     if isinstance(inputs, msgspec.Raw) and isinstance(instances, UnsetType):
-        return PredictBody(request.signature_name, False, *_column(inputs))
+        return PredictBody(request.signature_name, False, *_column(inputs, max_images))
     came = "neither" if isinstance(inputs, UnsetType) else "both"
     raise InvalidError(f"{came} of the keys instances and inputs came; expected one of them")
 
@@ -158,8 +158,15 @@ def _parse(decoder: msgspec.json.Decoder[Any], body: bytes | msgspec.Raw, what: 
 def _check_size(body: bytes, image: ImageShape, max_images: int) -> None:
     """Before it is read: Python makes much of many small lists, and of many values outside of lists."""
     most_lists = max_images * (2 + image.height * (1 + image.width))
-    num_lists = body.count(b"[") + body.count(b"{")
-    if num_lists > most_lists + _SPARE or body.count(b",") > image.channels * num_lists + _SPARE:
+    most_named = 2 * max_images + _SPARE
+    num_objects = body.count(b"{")
+    num_lists = body.count(b"[") + num_objects
+    if (
+        num_objects > most_named
+        or body.count(b":") > most_named
+        or num_lists > most_lists + _SPARE
+        or body.count(b",") > image.channels * num_lists + _SPARE
+    ):
         raise TooLargeError(f"the body has more values than {max_images} images have, which are allowed")
 
 
@@ -177,7 +184,7 @@ def _rows(instances: list[msgspec.Raw]) -> tuple[str | None, list[msgspec.Raw]]:
     return name, values
 
 
-def _column(inputs: msgspec.Raw) -> tuple[str | None, list[msgspec.Raw]]:
+def _column(inputs: msgspec.Raw, max_images: int) -> tuple[str | None, list[msgspec.Raw]]:
     name = None
     if _first(inputs) == b"{":
         found = _parse(_OBJECT, inputs, "an object of inputs")
@@ -185,11 +192,27 @@ def _column(inputs: msgspec.Raw) -> tuple[str | None, list[msgspec.Raw]]:
             came = ", ".join(sorted(found))[:200] or "none"
             raise InvalidError(f"inputs are {came}; expected one input")
         ((name, inputs),) = found.items()
-    if _first(inputs) != b"[":
+    return name, _values(inputs, max_images)
+
+
+def _values(listed: msgspec.Raw, max_images: int) -> list[msgspec.Raw]:
+    """The values of a list. Raises InvalidError for anything else, TooLargeError for more values than images may be."""
+    if _first(listed) != b"[":
         raise InvalidError(
-            f"the values of the input begin with {_first(inputs)!r}; expected a list, one value an image"
+            f"the values of the input begin with {_first(listed)!r}; expected a list, one value an image"
         )
-    return name, _parse(_LIST, inputs, "a list of values")
+    try:
+        found = _few(max_images).decode(listed)
+    except msgspec.ValidationError:  # it is JSON, and any value will do, so there are too many
+        raise TooLargeError(f"the call has more than {max_images} images, which are allowed") from None
+    return [one for one in msgspec.structs.astuple(found) if isinstance(one, msgspec.Raw)]
+
+
+@functools.lru_cache(maxsize=1)
+def _few(most: int) -> "msgspec.json.Decoder[msgspec.Struct]":
+    """Of a list of so many values at most: of a list without end its decoder would make objects before it counts."""
+    fields: list[Any] = [(f"value_{place}", msgspec.Raw | UnsetType, UNSET) for place in range(most)]
+    return msgspec.json.Decoder(msgspec.defstruct("_Few", fields, array_like=True, forbid_unknown_fields=True))
 
 
 def _first(value: msgspec.Raw) -> bytes:

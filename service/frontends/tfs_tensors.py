@@ -17,6 +17,7 @@ from service.frontends.tfs_signatures import Signature, describe_input, input_di
 
 _NUMPY: Final[dict[int, type[np.generic]]] = {tf.DT_UINT8: np.uint8, tf.DT_FLOAT: np.float32}
 _MOST_SHOWN_DIMS: Final = 8
+_MOST_SHOWN_NAMES: Final = 8
 
 
 def read_inputs(
@@ -41,7 +42,7 @@ def read_inputs(
 def the_input(signature: Signature, names: Sequence[str], image: ImageShape) -> str:
     """The name of the one input that a call has. Raises InvalidError."""
     if len(names) != 1 or names[0] not in signature.input_names:
-        came = ", ".join(sorted(name[:80] for name in names)) or "none"
+        came = ", ".join(sorted(name[:80] for name in names)[:_MOST_SHOWN_NAMES]) or "none"
         raise InvalidError(
             f"inputs do not match signature {signature.name}: {came} came; expected one,"
             f" {describe_input(signature, image)}"
@@ -114,8 +115,8 @@ def _strings(tensor: "tf.TensorProto", name: str) -> list[bytes]:
     if tensor.tensor_content:
         raise InvalidError(f"input {name} has strings in tensor_content; expected them in string_val")
     num_strings = tensor.tensor_shape.dim[0].size
+    _check_values(name, len(tensor.string_val), num_strings)
     strings = list(tensor.string_val)  # the message copies a string each time that it is asked for it
-    _check_values(name, len(strings), num_strings)
     return strings + [strings[-1] if strings else b""] * (num_strings - len(strings))
 
 

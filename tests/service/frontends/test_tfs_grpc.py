@@ -190,6 +190,11 @@ REFUSED: list[tuple[pb.PredictRequest, str, str]] = [
     (request(), "INVALID_ARGUMENT", "none came; expected one, image, DT_UINT8 or DT_FLOAT [-1, 24, 32, 3]"),
     (request(inputs=strings(IMAGES)), "INVALID_ARGUMENT", "inputs came; expected one, image"),
     (request(image=strings(IMAGES), image_bytes=strings(IMAGES)), "INVALID_ARGUMENT", "image, image_bytes came"),
+    (
+        request("", **{f"image{place}": strings([]) for place in range(2000)}),
+        "INVALID_ARGUMENT",
+        "image1, image10, image100, image1000, image1001, image1002, image1003 came; expected one",
+    ),
     (request("classify", image=strings(IMAGES)), "INVALID_ARGUMENT", "image came; expected one, inputs, DT_STRING"),
     (request("classify", inputs=strings(IMAGES)), "INVALID_ARGUMENT", "not a serialized tf.Example"),
     (request(image=tensor(tf.DT_INT64, PIXEL_DIMS)), "INVALID_ARGUMENT", "has type DT_INT64; signature serving_def"),
@@ -318,6 +323,13 @@ async def test_classify(door: Door, given: pb.Input, images: list[bytes], signat
         (pb.ClassificationRequest(model_spec=spec()), "Input is empty."),
         (pb.ClassificationRequest(model_spec=spec(), input=_listed([])), "Input is empty."),
         (pb.ClassificationRequest(model_spec=spec(), input=_listed(IMAGES * 2)), "has 6 images; allowed are 4"),
+        (
+            # Counted before any of them is looked into.
+            pb.ClassificationRequest(
+                model_spec=spec(), input=pb.Input(example_list=pb.ExampleList(examples=[tf.Example()] * 5000))
+            ),
+            "has 5000 images; allowed are 4",
+        ),
         (
             pb.ClassificationRequest(model_spec=spec("serving_default"), input=_listed(IMAGES)),
             "Expected classification signature method_name to be tensorflow/serving/classify.",

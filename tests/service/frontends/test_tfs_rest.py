@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import tracemalloc
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,10 +11,12 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from cnnsvc.errors import Fault, OverloadedError
+from cnnsvc.errors import Fault, OverloadedError, TooLargeError
+from cnnsvc.manifest import ImageShape
 from cnnsvc.pb import tensorflow_pb2 as tf
 from service.access import Access, Scope, Token, hash_of
 from service.frontends.http_app import build_http_app
+from service.frontends.tfs_json import read_predict
 from service.registry import Refusal
 from tests.bundles import CLASS_NAMES
 from tests.encoded import encode
@@ -198,7 +201,7 @@ DEEP = b'{"instances": ' + b"[" * 50_000 + b"]" * 50_000 + b"}"
         (PREDICT, {"inputs": ENCODED, "instances": ENCODED}, 400, "both of the keys instances and inputs came"),
         (PREDICT, {"instances": ENCODED, "signature_name": "x"}, 400, "Serving signature key 'x' not found"),
         (PREDICT, {"instances": ENCODED, "signature_name": 7}, 400, "Expected `str`, got `int`"),
-        (PREDICT, {"instances": {}}, 400, "Expected `array`, got `object`"),
+        (PREDICT, {"instances": {}}, 400, "the values of the input begin with b'{'; expected a list"),
         (PREDICT, {"instances": []}, 400, "the call has no image"),
         (PREDICT, {"instances": ENCODED * 2}, 413, "the call has 6 images; allowed are 4"),
         (PREDICT, {"instances": [{"picture": ENCODED[0]}]}, 400, "picture came; expected one, image, DT_UINT8"),
@@ -234,6 +237,10 @@ DEEP = b'{"instances": ' + b"[" * 50_000 + b"]" * 50_000 + b"}"
             "an image has more numbers or lists than [24, 32, 3]",
         ),
         (PREDICT, {"instances": [[[[]] * 900]]}, 400, "an image has more numbers or lists than [24, 32, 3]"),
+        (PREDICT, {"instances": [{}] * 999}, 413, "the body has more values than 4 images have"),
+        (PREDICT, {"inputs": {f"{place}": [] for place in range(999)}}, 413, "the body has more values than 4 images"),
+        (PREDICT, {"instances": [[]] * 999}, 413, "the call has more than 4 images"),
+        (PREDICT, {"inputs": [[]] * 999}, 413, "the call has more than 4 images"),
         (PREDICT, DEEP, 413, "the body has more values than 4 images have"),
         (CLASSIFY, {}, 400, "Object missing required field `examples`"),
         (CLASSIFY, {"examples": []}, 400, "the call has no image"),
@@ -323,3 +330,15 @@ async def test_metrics_where_its_scrapers_look() -> None:
         app = build_http_app(rooms.predictor, rooms.registry, rooms.metrics, LIMITS, has_metrics=False)
         rooms.http._transport.app = app  # type: ignore[attr-defined]
         assert (await rooms.http.get(path)).status_code == 404
+
+
+def test_many_small_lists_are_refused_before_objects_are_made_of_them() -> None:
+    """A body that is no more than brackets costs little more than its bytes."""
+    body = b'{"instances": [' + b"[]," * 300_000 + b"[]]}"
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLargeError, match="more than 128 images"):
+            read_predict(body, ImageShape(224, 224, 3), 128)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
