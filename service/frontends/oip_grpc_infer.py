@@ -11,12 +11,20 @@ from cnnsvc.pb import oip_pb2 as pb
 from service.call_record import CallRecord
 from service.frontends.http_parameters import shown
 from service.frontends.oip_outputs import WantedOutput, output_of, read_wanted
-from service.frontends.oip_query import Parameters, Target, build_query, earlier_deadline, refuse_shared_memory
-from service.frontends.oip_tensors import OUTPUT_NAME, InputTensor, Numbers
+from service.frontends.oip_query import (
+    Parameters,
+    Target,
+    build_query,
+    earlier_deadline,
+    refuse_shared_memory,
+    require_one,
+)
+from service.frontends.oip_tensors import OUTPUT_NAME, InputTensor, Numbers, check_count
 from service.predictor import Answer, Query
 from service.registry import Registry
 
 _FIELDS: Final = {"UINT8": ("uint_contents", np.uint32), "FP32": ("fp32_contents", np.float32)}
+_MOST_PARAMETERS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +67,9 @@ def response_of(asked: Asked, answer: Answer) -> pb.ModelInferResponse:
 
 
 def parameters_of(parameters: Mapping[str, Any]) -> Parameters:
-    """By name, as what they were sent; without those that have no value."""
+    """By name, as what they were sent; without those that have no value. Raises InvalidError for very many."""
+    if len(parameters) > _MOST_PARAMETERS:
+        raise InvalidError(f"{len(parameters)} parameters came; allowed are {_MOST_PARAMETERS}")
     found = {}
     for name in parameters:  # of a map of messages only its own lookup is typed as such
         value = parameters[name]
@@ -70,6 +80,7 @@ def parameters_of(parameters: Mapping[str, Any]) -> Parameters:
 
 
 def _tensors(request: pb.ModelInferRequest) -> list[InputTensor]:
+    require_one(len(request.inputs))
     raw = request.raw_input_contents
     if raw and len(raw) != len(request.inputs):
         raise InvalidError(f"{len(raw)} raw_input_contents came for {len(request.inputs)} inputs; expected one each")
@@ -86,9 +97,11 @@ def _tensors(request: pb.ModelInferRequest) -> list[InputTensor]:
 def _reader(given: pb.ModelInferRequest.InferInputTensor) -> Any:
     def elements(count: int) -> list[bytes] | Numbers:
         if given.datatype == "BYTES":
+            check_count("elements", len(given.contents.bytes_contents), given.shape)
             return list(given.contents.bytes_contents)
         field, dtype = _FIELDS[given.datatype]
         values = getattr(given.contents, field)
+        check_count("numbers", len(values), given.shape)
         return np.fromiter(values, dtype, len(values))
 
     return elements

@@ -7,27 +7,32 @@ import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
 
-from cnnsvc.errors import InvalidError
+from cnnsvc.errors import InvalidError, TooLargeError
 from service.frontends.http_parameters import shown
 from service.frontends.oip_tensors import InputTensor, Numbers
 
 _BYTES_PER_NUMBER: Final = 40
 """Of JSON: more than any number of a tensor needs, with blanks."""
+_MOST_NAMES: Final = 10_000
+"""Of whatever the JSON names; Python makes much of many small things."""
 _HEAD_BYTES: Final = 256
 """In which all brackets stand that open the data, however it is indented."""
+
+
+Parameter = bool | int | float | str | None
 
 
 class JsonInput(msgspec.Struct, frozen=True):
     name: str
     datatype: str
     shape: list[int]
-    parameters: dict[str, Any] | None = None
+    parameters: dict[str, Parameter] | None = None
     data: msgspec.Raw = msgspec.Raw(b"")
 
 
 class JsonRequestedOutput(msgspec.Struct, frozen=True):
     name: str
-    parameters: dict[str, Any] | None = None
+    parameters: dict[str, Parameter] | None = None
 
 
 class InferRequest(msgspec.Struct, frozen=True):
@@ -35,7 +40,7 @@ class InferRequest(msgspec.Struct, frozen=True):
 
     inputs: list[JsonInput]
     id: str | None = None
-    parameters: dict[str, Any] | None = None
+    parameters: dict[str, Parameter] | None = None
     outputs: list[JsonRequestedOutput] | None = None
 
 
@@ -64,7 +69,9 @@ _NUMBERS_NESTED: Final = msgspec.json.Decoder(list[list[list[list[float]]]])
 
 
 def read_request(text: bytes | memoryview) -> InferRequest:
-    """Raises InvalidError."""
+    """Raises InvalidError, and TooLargeError for very many small things."""
+    if (num_names := bytes(text).count(b":")) > _MOST_NAMES:
+        raise TooLargeError(f"the JSON has {num_names} names with values; allowed are {_MOST_NAMES}")
     try:
         return _DECODER.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -45,8 +45,7 @@ def build_query(
     record: CallRecord | None,
 ) -> Query:
     """Raises InvalidError, UnsupportedError, TooLargeError; for pixels also NotFoundError or NotReadyError."""
-    if len(tensors) != 1:
-        raise InvalidError(f"{len(tensors)} inputs came; expected one")
+    require_one(len(tensors))
     (tensor,) = tensors
     if is_encoded(tensor):
         images = encoded_images(tensor, max_images)
@@ -56,6 +55,12 @@ def build_query(
     return Query(
         pixel_images(tensor, manifest.image, max_images), manifest.name, manifest.version, None, deadline, "", record
     )
+
+
+def require_one(num_inputs: int) -> None:
+    """Raises InvalidError."""
+    if num_inputs != 1:
+        raise InvalidError(f"{num_inputs} inputs came; expected one")
 
 
 def earlier_deadline(deadline: float | None, parameters: Parameters) -> float | None:

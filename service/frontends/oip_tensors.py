@@ -52,8 +52,7 @@ def encoded_images(tensor: InputTensor, max_images: int) -> list[Image]:
     count = _num_images(shape, max_images)
     contents = tensor.contents
     elements: Any = contents(count) if callable(contents) else split_elements(contents, count)
-    if len(elements) != count:
-        raise InvalidError(f"{len(elements)} elements came for the shape {shape}; expected {count}")
+    check_count("elements", len(elements), shape)
     return list(elements)
 
 
@@ -74,6 +73,12 @@ def pixel_images(tensor: InputTensor, image: ImageShape, max_images: int) -> lis
     return [pixels[index] for index in range(count)]
 
 
+def check_count(what: str, num_given: int, shape: Sequence[int]) -> None:
+    """Whether there are as many as a shape says. Raises InvalidError."""
+    if num_given != math.prod(shape):
+        raise InvalidError(f"{num_given} {what} came for the shape {list(shape)}; expected {math.prod(shape)}")
+
+
 def _num_images(shape: list[int], max_images: int) -> int:
     if shape[0] < 1:
         raise InvalidError(f"shape {_shown_shape(shape)} came; expected at least one image")
@@ -87,8 +92,7 @@ def _numbers(tensor: InputTensor, count: int) -> Numbers:
     contents = tensor.contents
     if callable(contents):
         numbers: Any = contents(count)
-        if numbers.size != count:
-            raise InvalidError(f"{numbers.size} numbers came for the shape {list(tensor.shape)}; expected {count}")
+        check_count("numbers", numbers.size, tensor.shape)
         return np.asarray(numbers)
     if len(contents) != count * dtype.itemsize:
         raise InvalidError(

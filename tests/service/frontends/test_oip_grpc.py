@@ -178,6 +178,19 @@ async def test_classification(door: Door) -> None:
     [
         (pb.ModelInferRequest(), "INVALID_ARGUMENT", "0 inputs came"),
         (pb.ModelInferRequest(inputs=[Input()] * 2), "INVALID_ARGUMENT", "2 inputs came"),
+        (
+            # Counted before any of them is looked into.
+            pb.ModelInferRequest(
+                inputs=[Input(parameters={"shared_memory_region": pb.InferParameter(string_param="a")})] * 2
+            ),
+            "INVALID_ARGUMENT",
+            "2 inputs came; expected one",
+        ),
+        (
+            encoded(parameters={f"{place}": pb.InferParameter(int64_param=1) for place in range(101)}),
+            "INVALID_ARGUMENT",
+            "101 parameters came; allowed are 100",
+        ),
         (encoded([b"no image"]), "INVALID_ARGUMENT", "not an image"),
         (encoded(IMAGES * 2), "INVALID_ARGUMENT", "has 6 images; allowed are 4"),
         (encoded(model_version="7"), "NOT_FOUND", "version 7"),

@@ -191,6 +191,8 @@ REFUSALS: list[tuple[dict[str, Any], bytes, str]] = [
     ({"inputs": [encoded_in_json()], "parameters": {"timeout": -1}}, b"", "microseconds"),
     ({"inputs": [encoded_in_json()], "parameters": {"timeout": 1.5}}, b"", "microseconds"),
     ({"inputs": [encoded_in_json()], "parameters": {"binary_data_output": 1}}, b"", "true or false"),
+    ({"inputs": [encoded_in_json()], "parameters": {"a": [[]]}}, b"", "got `array` - at `$.parameters"),
+    ({"inputs": [encoded_in_json(parameters=dict.fromkeys(map(str, range(10_001))))]}, b"", "allowed are 10000"),
     ({"inputs": [encoded_in_json()], "outputs": [{"name": "x"}]}, b"", "the model has one output"),
     ({"inputs": [described(parameters={"shared_memory_region": "a"})]}, b"", "shared memory"),
     ({"inputs": [described(parameters={"binary_data_size": len(BINARY) + 1})]}, BINARY, "says that it has 2305 bytes"),
