@@ -5,13 +5,14 @@ the streams with ordinary calls and do not fill their queue. Nothing of it is co
 """
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from cnnsvc.errors import LateError, NotReadyError, OverloadedError
+from cnnsvc.errors import LateError, NotFoundError, NotReadyError, OverloadedError
 from cnnsvc.heat_image import heat_png
 from cnnsvc.occlusion import Explanation, check_class_name, class_place, heat_of, occluded, plan_grid
 from cnnsvc.pixels import Pixels
@@ -34,6 +35,10 @@ class Explained:
     inference_seconds: float
     """From the first to the last, waits included."""
     total_seconds: float
+
+
+class _GoneError(Exception):
+    """The version was let go, or loaded anew, in the middle of an explanation."""
 
 
 class Explainer:
@@ -64,7 +69,9 @@ class Explainer:
         self._predictor.admission.add(1, len(image))
         try:
             async with asyncio.timeout(query.deadline - started), self._turn:
-                return await self._explain(query, image, class_name, budget, started)
+                while True:
+                    with contextlib.suppress(_GoneError):  # what answers now explains it from the start
+                        return await self._explain(query, image, class_name, budget, started)
         except TimeoutError:
             milliseconds = 1000 * (query.deadline - started)
             raise LateError(f"the explanation was not there within {milliseconds:.0f} ms") from None
@@ -126,7 +133,11 @@ class Explainer:
         return found
 
     def _require_served(self, served: ServedModel) -> None:
-        """Raises NotFoundError or NotReadyError once the version has gone: nobody may ask its batcher any more."""
+        """Raises _GoneError once the version has gone: nobody may ask its batcher any more."""
         manifest = served.manifest
-        if self._registry.get(manifest.name, manifest.version) is not served:
-            raise NotReadyError(f"version {manifest.version} of model {manifest.name!r} was loaded anew meanwhile")
+        try:
+            is_served = self._registry.get(manifest.name, manifest.version) is served
+        except (NotFoundError, NotReadyError):
+            is_served = False
+        if not is_served:
+            raise _GoneError

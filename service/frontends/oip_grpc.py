@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
+from cnnsvc.errors import NotFoundError
 from cnnsvc.pb import oip_pb2 as pb
 from service.admin import Admin
 from service.frontends.grpc_boundary import Context, describe, late_at_deadline, parse
@@ -89,7 +90,11 @@ class OpenInference:
         try:
             with self._metrics.request("grpc", "oip_stream_infer", context) as observed, late_at_deadline(context):
                 asked = self._read(request, context, observed)
-                found = await self._predictor.classify_when_room(asked.query)
+                try:
+                    found = await self._predictor.classify_when_room(asked.query)
+                except NotFoundError:  # the version that was to take these pixels may have gone while they waited
+                    asked = self._read(request, context, observed)
+                    found = await self._predictor.classify_when_room(asked.query)
                 observed.model, observed.version = found.model, found.version
                 return pb.ModelStreamInferResponse(infer_response=response_of(asked, found))
         except Exception as error:

@@ -45,6 +45,12 @@ def find_model(registry: Registry, spec: "pb.ModelSpec") -> ServedModel:
     return found
 
 
+def still_served(registry: Registry, spec: "pb.ModelSpec", served: ServedModel) -> ServedModel:
+    """The model that was found, or what answers in its place where it has gone since. Raises as find_model."""
+    manifest = served.manifest
+    return served if registry.versions(manifest.name).get(manifest.version) is served else find_model(registry, spec)
+
+
 def spec_of(served: ServedModel, signature_name: str = "") -> "pb.ModelSpec":
     """The version that answers, whatever was asked for."""
     spec = pb.ModelSpec(name=served.manifest.name, signature_name=signature_name)

@@ -21,7 +21,7 @@ from service.frontends.tfs_json import (
     read_classify,
     read_predict,
 )
-from service.frontends.tfs_models import CODE_NAMES, StatesOf, find_model, version_statuses
+from service.frontends.tfs_models import CODE_NAMES, StatesOf, find_model, still_served, version_statuses
 from service.frontends.tfs_signatures import find_classify_signature, find_signature, signature_json
 from service.frontends.tfs_tensors import check_number
 from service.metrics import Metrics
@@ -69,8 +69,8 @@ class TfsRest:
         return Endpoint(method, act, self._metrics, self._predictor.admission, self._limits)
 
     async def _predict(self, call: HttpCall) -> Reply:
-        body = await _read(call)
-        served = find_model(self._registry, _spec(call))
+        body, spec = await _read(call), _spec(call)
+        served = find_model(self._registry, spec)
         shape, most = served.manifest.image, self._limits.max_images_per_call
         request = read_predict(body, shape, most)
         signature, is_row = find_signature(request.signature_name), request.is_row
@@ -81,6 +81,7 @@ class TfsRest:
         finally:
             admission.release(0, len(body))
         del body, request  # what was made of them are copies
+        served = still_served(self._registry, spec, served)
         query = query_of(signature, served.manifest, images, call.deadline, call.observed.record)
         found = await self._answer(call, query)
         outputs: dict[str, Any] = {name: rows_of(name, found) for name in signature.outputs}

@@ -5,6 +5,7 @@ import threading
 import time
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
@@ -42,8 +43,9 @@ def brightness_of_the_corner(images_nhwc: Images) -> Scores:
 class Stand:
     """One model whose engine is a function of the images."""
 
-    def __init__(self, engine: FunctionEngine) -> None:
+    def __init__(self, engine: FunctionEngine, version: int = 1) -> None:
         manifest = manifest_of(class_names=["corner", "other"], shape=ImageShape(SIDE, SIDE, 3))
+        manifest = msgspec.structs.replace(manifest, version=version)
         model = Model(Bundle(Path("nowhere"), manifest), Choice(engine, 1, TRIALS), ModelOptions())
         metrics = Metrics(CollectorRegistry(), version="test")
         self.batcher = Batcher(model.decode, engine)
@@ -191,6 +193,25 @@ async def test_a_version_that_goes_meanwhile() -> None:
         await stand.explainer.explain(stand.query(), "", 200)
     await asyncio.to_thread(stand.batcher.close)
     assert num_runs < 20
+    assert stand.holds_nothing()
+
+
+async def test_a_version_that_is_followed_by_another_meanwhile() -> None:
+    """A caller who named none gets the explanation of the one that answers by then."""
+    num_runs = 0
+
+    def going(images_nhwc: Images) -> Scores:
+        nonlocal num_runs
+        num_runs += 1
+        if num_runs == 10:
+            stand.registry.served[:] = [following.served]
+        return brightness_of_the_corner(images_nhwc)
+
+    stand, following = Stand(FunctionEngine(going)), Stand(FunctionEngine(brightness_of_the_corner), version=2)
+    found = await stand.explainer.explain(stand.query(), "", 200)
+    assert (found.explanation.version, found.explanation.heat == []) == (2, False)
+    await asyncio.to_thread(stand.batcher.close)
+    await asyncio.to_thread(following.batcher.close)
     assert stand.holds_nothing()
 
 

@@ -26,7 +26,7 @@ from service.frontends.oip_elements import join_elements, split_elements
 from service.frontends.oip_grpc import OpenInference
 from service.loader import Loader
 from service.metrics import Metrics
-from service.predictor import Predictor, PredictorLimits
+from service.predictor import Answer, Predictor, PredictorLimits, Query
 from service.registry import Registry
 from tests.bundles import CLASS_NAMES, SHAPE, write_bundle
 from tests.encoded import encode
@@ -308,6 +308,28 @@ async def test_a_stream_answers_in_the_order_of_its_requests(door: Door) -> None
     assert list(answers[2].infer_response.outputs[0].shape) == [3, 3]
     assert door.num_calls("oip_stream_infer", "ok", answered=True) == 10
     assert door.num_calls("oip_stream_infer", "invalid", answered=False) == 2
+
+
+async def test_a_stream_outlives_the_version_that_it_began_with(
+    door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pixels that wait for their turn while their version goes are answered by the one that follows it."""
+    wait_and_classify = door.predictor.classify_when_room
+
+    async def going(query: Query) -> Answer:
+        if 1 in door.registry.versions("flowers"):
+            door.registry.route("flowers", 2, {}, {})
+            door.loader.end(door.registry.take("flowers", 1))
+        return await wait_and_classify(query)
+
+    await door.loader.load_bundle(write_bundle(tmp_path, seed=1))
+    monkeypatch.setattr(door.predictor, "classify_when_room", going)
+    call = door.stream()
+    await call.write(typed("UINT8", [3, 24, 32, 3], uint_contents=PIXELS.ravel().tolist()))
+    await call.done_writing()
+    answer = await call.read()
+    assert (answer.error_message, answer.infer_response.model_version) == ("", "2")
+    await door.loader.close()
 
 
 async def test_a_stream_holds_no_more_than_its_window() -> None:

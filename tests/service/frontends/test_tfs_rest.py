@@ -16,8 +16,8 @@ from cnnsvc.manifest import ImageShape
 from cnnsvc.pb import tensorflow_pb2 as tf
 from service.access import Access, Scope, Token, hash_of
 from service.frontends.http_app import build_http_app
-from service.frontends.tfs_json import read_predict
-from service.registry import Refusal
+from service.frontends.tfs_json import images_of, read_predict
+from service.registry import Refusal, ServedModel
 from tests.bundles import CLASS_NAMES
 from tests.encoded import encode
 from tests.fakes import FakePredictor, FakeRegistry
@@ -342,3 +342,23 @@ def test_many_small_lists_are_refused_before_objects_are_made_of_them() -> None:
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()
+
+
+async def test_a_version_that_goes_while_its_numbers_are_read(rooms: TfsRooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that answers by then takes them; a caller who names the version hears that it is gone."""
+
+    async def going(*arguments: Any) -> Any:
+        images = await images_of(*arguments)
+        if 2 in rooms.registry.versions("flowers"):
+            rooms.registry.route("flowers", 1, {}, {})
+            let_go.append(rooms.registry.take("flowers", 2))
+        return images
+
+    let_go: list[ServedModel] = []
+    monkeypatch.setattr("service.frontends.tfs_rest.images_of", going)
+    assert len((await post(rooms, PREDICT, {"instances": PIXELS.tolist()}))["predictions"]) == 3
+    assert rooms.num_calls("http", "tfs_predict", "ok", "1") == 1
+    rooms.registry.put(let_go.pop())
+    response = await rooms.http.post(f"{MODEL}/versions/2:predict", json={"instances": PIXELS.tolist()})
+    assert (response.status_code, "Specific(flowers, 2)" in response.json()["error"]) == (404, True)
+    await asyncio.to_thread(let_go.pop().batcher.close)
