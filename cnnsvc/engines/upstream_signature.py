@@ -12,6 +12,8 @@ from cnnsvc.errors import EngineError
 
 _PIXELS: Final = ("UINT8", "FP32")
 _SCORES: Final = "FP32"
+_GREATEST: Final = 1.01
+"""Of a score that was reckoned with few bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,13 @@ def read_signature(
 
 
 def scores_of(flat: NDArray[np.float32], type_: str, shape: Sequence[int], expected: tuple[int, int]) -> Scores:
-    """Float32 (N, K) of an answer. Raises EngineError for another type, shape or number than expected."""
+    """Float32 (N, K) of an answer. Raises EngineError for another type, shape or number than expected, and for NaN."""
     if type_ != _SCORES or tuple(shape) != expected or flat.size != expected[0] * expected[1]:
         raise EngineError(
             f"the upstream answered {flat.size} scores, {type_} {list(shape)}; expected {_SCORES} {list(expected)}"
         )
+    if not ((flat >= 0) & (flat <= _GREATEST)).all():  # NaN is neither
+        raise EngineError(f"the upstream answered scores from {flat.min():g} to {flat.max():g}; expected 0 to 1")
     return flat.reshape(expected)
 
 

@@ -163,6 +163,18 @@ def test_an_answer_of_another_shape(bundle: Bundle, upstream: Upstream, dialect:
 
 
 @BOTH
+@pytest.mark.parametrize("score", [np.nan, np.inf, -0.25, 7])
+def test_an_answer_that_is_no_scores(bundle: Bundle, upstream: Upstream, dialect: str, score: float) -> None:
+    """Numbers that no softmax gives are likewise."""
+    with upstream.running(dialect):
+        engine = chosen(bundle, upstream)
+        upstream.answer = lambda images: np.array([[0.5, 0.25, score]], np.float32)
+        with pytest.raises(EngineError, match=r"the upstream answered scores from .* expected 0 to 1"):
+            engine.run(golden_images(bundle)[:1])
+        engine.close()
+
+
+@BOTH
 def test_the_deadline_goes_with_the_call(bundle: Bundle, upstream: Upstream, dialect: str) -> None:
     """The upstream gets what time is left; past it the answer is late, and past it from the start nobody is asked."""
     image = golden_images(bundle)[:1]
