@@ -62,14 +62,25 @@ class Models:
         """Follows the folder, the shared state and how fresh versions do, until it is cancelled."""
         if self._rollout:
             await asyncio.gather(self._follow_changes(self._rollout), self._follow_probation())
-        while self._settings.bundle and not self._registry.names():
-            await asyncio.sleep(RETRY_SECONDS)
-            await self._load_bundle(self._settings.bundle)
+        if self._settings.bundle:
+            await self._follow_bundle(self._settings.bundle)
 
     async def close(self) -> None:
         """Ends every model once it has answered what it has; nothing may be asked any more."""
         await self._loader.close()
         self._registry.close()
+
+    async def _follow_bundle(self, path: Path) -> None:
+        """Until it is served."""
+        told = ""
+        while not self._registry.names():
+            await asyncio.sleep(RETRY_SECONDS)
+            try:
+                await self._load_bundle(path)
+            except Exception as error:  # whatever it is, as files that are being replaced, the next attempt may go well
+                if str(error) != told:
+                    _log.error("%s cannot be loaded: %s", path, error)
+                told = str(error)
 
     async def _load_bundle(self, path: Path) -> None:
         """Raises CnnsvcError where it is refused, unless it may go well later: then the registry says why."""

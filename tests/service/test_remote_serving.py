@@ -1,19 +1,25 @@
 """Versions that an upstream infers: served once it has them, tried again until then, not ready while it is away."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 import pytest
+from prometheus_client import CollectorRegistry
 
 from cnnsvc.bundle import open_bundle
 from cnnsvc.engines.load import load_engine
 from cnnsvc.engines.upstream import Upstream as Address
 from cnnsvc.errors import BundleError, Fault, NotReadyError, OverloadedError
 from cnnsvc.model import ModelOptions
+from service.metrics import Metrics
+from service.models import Models
 from service.predictor import Predictor, PredictorLimits, Query
 from service.prover import prove
+from service.registry import Registry
 from service.rollout import RETRY_SECONDS
+from service.settings import ServeSettings
 from tests.bundles import write_bundle
 from tests.cnnsvc.engines.upstreams import OIP, TFS, Upstream
 from tests.encoded import encode
@@ -109,6 +115,28 @@ async def test_an_upstream_that_goes_away(path: Path, upstream: Upstream) -> Non
     tally = serving.registry.get("flowers").tally
     assert (tally.num_answered, tally.num_failed) == (2, 0)
     await serving.close()
+
+
+async def test_a_lone_bundle_is_tried_until_it_is_served(
+    path: Path, upstream: Upstream, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also past an attempt that meets files which are being replaced."""
+    monkeypatch.setattr("service.models.RETRY_SECONDS", 0.01)
+    metrics = Metrics(CollectorRegistry(), version="test")
+    registry = Registry(metrics)
+    upstream.versions = []
+    settings = ServeSettings(bundle=path, engine="remote", upstream=upstream.url)
+    models = Models(registry, metrics, settings, ModelOptions("remote", upstream=Address(upstream.url)), None)
+    await models.load()
+    assert "does not have this model version" in registry.unready_reasons()[0]
+    manifest = (path / "manifest.json").rename(path / "away")
+    following = asyncio.create_task(models.follow())
+    await until(lambda: "cannot be loaded" in caplog.text)
+    upstream.versions = [1]
+    manifest.rename(path / "manifest.json")
+    await asyncio.wait_for(following, 10)
+    assert (registry.names(), registry.unready_reasons()) == (["flowers"], [])
+    await models.close()
 
 
 @pytest.mark.slow
