@@ -118,10 +118,13 @@ class AdminDoor:
         return await self._admin.roll_back(_name(request), target.version or None)
 
 
-async def read_message(request: Request, kind: type[Any]) -> Any:
-    """The body as such a message. Raises InvalidError, TooLargeError, LateError, CallCancelledError."""
+async def read_message(request: Request, kind: type[Any], admission: Admission = _ADMISSION) -> Any:
+    """The body as such a message, held in the operators' own room unless another is named.
+
+    Raises InvalidError, TooLargeError, LateError, CallCancelledError.
+    """
     try:
-        body = await read_body(request.receive, _ADMISSION, _BODY_LIMIT_BYTES, _BODY_TIMEOUT_MS)
+        body = await read_body(request.receive, admission, _BODY_LIMIT_BYTES, _BODY_TIMEOUT_MS)
     except ClientGoneError:
         raise CallCancelledError("the caller went away before its body was complete") from None
     try:

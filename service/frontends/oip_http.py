@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.admin import Admin
+from service.admission import Admission
 from service.frontends.http_admin import read_message
 from service.frontends.http_call import CallLimits
 from service.frontends.oip_http_infer import infer_endpoint, target_of
@@ -24,6 +25,8 @@ from service.registry import Registry, ServedModel
 
 Answer = Callable[[Request, ObservedRequest], Awaitable[Response]]
 _MODEL = "/v2/models/{name}"
+# Not the operators': whoever may classify may ask for the index, and slow bodies would shut the admin API.
+_INDEX_ADMISSION = Admission(limit_images=1, limit_bytes=1024 * 1024)
 
 
 class IndexRequest(msgspec.Struct, frozen=True):
@@ -103,7 +106,7 @@ class OpenInferenceDoor:
         return _json(plain(model_statistics(Target(""), self._registry)))
 
     async def _index(self, request: Request, observed: ObservedRequest) -> Response:
-        asked: IndexRequest = await read_message(request, IndexRequest)
+        asked: IndexRequest = await read_message(request, IndexRequest, _INDEX_ADMISSION)
         return _json(plain(repository_index(self._registry, only_ready=asked.ready))["models"])
 
     async def _load(self, request: Request, observed: ObservedRequest) -> Response:

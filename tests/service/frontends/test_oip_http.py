@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from cnnsvc.errors import Fault
 from service.access import Scope
+from service.frontends import http_admin
 from service.frontends.dialects import Rooms, dialect_routes
 from service.frontends.http_call import CallLimits
 from service.frontends.http_gate import scope_of
@@ -99,6 +100,17 @@ async def test_statistics(path: str, versions: list[str]) -> None:
     assert found[0]["inference_stats"]["cache_hit"] == {"count": 0, "ns": 0}
     assert found[0]["batch_stats"] == []
     assert (await get(open_door(), "/v2/models/roses/stats")).status_code == 404
+
+
+async def test_the_index_takes_no_room_of_the_admin_api() -> None:
+    """What callers send who may not decide anything is held elsewhere."""
+    held = 64 * 64 * 1024
+    http_admin._ADMISSION.add(0, held)
+    try:
+        response = await post(open_door(), "/v2/repository/index", b"{}")
+    finally:
+        http_admin._ADMISSION.release(0, held)
+    assert response.status_code == 200, response.text
 
 
 async def test_the_repository_index() -> None:
