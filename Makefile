@@ -12,7 +12,7 @@ help: ## what can be made
 setup: ## .venv with the locked packages (Python 3.11 to 3.13 is all it needs)
 	@requirements/setup.sh
 
-demo: setup ## the main job on a sample it generates: train, prove, serve, classify, scrape
+demo: setup ## the main job on a sample it generates: train, prove, serve, classify, explain, scrape
 	@$(BIN)/python -m deploy.demo
 
 test: setup ## every test; with CNNSVC_REQUIRE_ALL=1 a skipped test is a failure

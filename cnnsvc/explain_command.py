@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from cnnsvc.classification import read_image
 from cnnsvc.door_client import DoorClient
-from cnnsvc.engines.base import EngineName
+from cnnsvc.engines.base import LocalEngineName
 from cnnsvc.engines.choice_cache import default_cache_dir
 from cnnsvc.errors import InvalidError
 from cnnsvc.explain import explain_locally, explain_remotely
@@ -43,7 +43,7 @@ def explain(
         Path | None, typer.Option(help="PNG to write, the image under its map; default is IMAGE's name.explained.png.")
     ] = None,
     timeout_ms: Annotated[int, typer.Option(help="Longest wait for the answer, in milliseconds.", min=1)] = 30_000,
-    engine: Annotated[EngineName, typer.Option(help="With --bundle: the inference engine.")] = "auto",
+    engine: Annotated[LocalEngineName, typer.Option(help="With --bundle: the inference engine.")] = "auto",
     artifact: Annotated[str | None, typer.Option(help="With --bundle: its file to use, such as model.onnx.")] = None,
     cache_dir: Annotated[
         Path | None,

@@ -1,10 +1,12 @@
-"""`make demo`: the main job, on images made for it: train, prove, serve, classify over gRPC and HTTP, show the metrics.
+"""`make demo`: the main job, on images made for it: train, prove, serve, classify, explain, show the metrics.
 
 Everything runs through the commands that a user would type, which are printed as they run. It keeps serving when a
 person watches (until Ctrl-C) and ends by itself otherwise.
 """
 
+import base64
 import contextlib
+import json
 import os
 import re
 import shlex
@@ -40,8 +42,15 @@ def main() -> None:
         say("Classifying new images over gRPC")
         run("classify", ROOT / "new", "--server", grpc_address, "--top-k", 2)
         say("Classifying one over HTTP")
-        show("curl", "--data-binary", f"@{ROOT}/new/red/000.jpg", f"{http_url}/api/v1/classify?top_k=2")
-        sys.stdout.write(post(f"{http_url}/api/v1/classify?top_k=2", ROOT / "new" / "red" / "000.jpg") + "\n")
+        image = ROOT / "new" / "red" / "000.jpg"
+        post_file(image, f"{http_url}/api/v1/classify?top_k=2")
+        say("The same as a client of TensorFlow Serving asks, and one of Triton or KServe")
+        rows = {"instances": [{"b64": base64.b64encode(image.read_bytes()).decode()}]}
+        (ROOT / "red.json").write_text(json.dumps(rows))
+        post_file(ROOT / "red.json", f"{http_url}/v1/models/shapes:predict")
+        post_file(image, f"{http_url}/v2/models/shapes/infer", "Inference-Header-Content-Length: 0")
+        say("Why did it say that?")
+        run("explain", image, "--server", http_url, "--output", ROOT / "red.explained.png")
         say("A few of the metrics that Prometheus scrapes")
         show("curl", f"{http_url}/metrics")
         sys.stdout.write("".join(interesting_metrics(get(f"{http_url}/metrics"))))
@@ -98,10 +107,12 @@ def get(url: str) -> str:
         return str(response.read().decode())
 
 
-def post(url: str, file: Path) -> str:
-    request = urllib.request.Request(url, data=file.read_bytes(), headers={"Content-Type": "image/jpeg"})
+def post_file(file: Path, url: str, *headers: str) -> None:
+    """What curl would do with these words, printed with the answer; curl itself is not needed."""
+    show("curl", *(word for header in headers for word in ("--header", header)), "--data-binary", f"@{file}", url)
+    request = urllib.request.Request(url, data=file.read_bytes(), headers=dict(one.split(": ") for one in headers))
     with urllib.request.urlopen(request, timeout=30) as response:
-        return str(response.read().decode())
+        sys.stdout.write(f"{response.read().decode()}\n")
 
 
 def interesting_metrics(exposition: str) -> list[str]:

@@ -58,7 +58,7 @@ class Shell:
     """Runs examples in one folder; one with `cnnsvc serve` stays in the background until the next one of its kind.
 
     The default ports may be in use on this machine, so they are exchanged for free ones: in the words of an example,
-    and for `cnnsvc classify` and `cnnsvc bench` by a server that it does not name.
+    and for `cnnsvc classify`, `explain` and `bench` by a server that it does not name.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -103,8 +103,10 @@ class Shell:
         script = re.sub(r"--(grpc|http)-port \d+", r"--\1-port 0", script)
         server = f"cnnsvc classify --server 127.0.0.1:{self._grpc_port} "
         script = re.sub(r"^cnnsvc classify (?!.*--(?:server|bundle))", server, script, flags=re.MULTILINE)
-        url = f"cnnsvc bench http://127.0.0.1:{self._http_port} "
-        script = re.sub(r"^cnnsvc bench (?!.*://)", url, script, flags=re.MULTILINE)
+        url = f"http://127.0.0.1:{self._http_port}"
+        script = re.sub(r"^cnnsvc bench (?!.*://)", f"cnnsvc bench {url} ", script, flags=re.MULTILINE)
+        explain = f"cnnsvc explain --server {url} "
+        script = re.sub(r"^cnnsvc explain (?!.*--(?:server|bundle))", explain, script, flags=re.MULTILINE)
         # An error is one for curl too.
         return script.replace("curl ", "curl --silent --show-error --fail-with-body --max-time 30 ")
 

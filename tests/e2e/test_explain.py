@@ -120,3 +120,11 @@ def test_ordinary_calls_beside_explanations(server: Server) -> None:
 def _num_predictions(url: str) -> float:
     lines = httpx.get(f"{url}/metrics").text.splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("cnnsvc_predictions_total{"))
+
+
+def test_a_bundle_is_for_the_engines_of_this_machine(folder: Path) -> None:
+    """An engine that has others infer is not offered where there is no server."""
+    finished = _explain(folder, "scene.png", "--bundle", "models/flowers/1", "--engine", "remote")
+    said = " ".join(finished.stderr.replace("│", " ").split())
+    assert (finished.returncode, finished.stdout) == (2, "")
+    assert "'remote' is not one of 'auto', 'openvino', 'onnxruntime'" in said
