@@ -42,7 +42,7 @@ class _PlainPredict(msgspec.Struct, frozen=True):
 
     instances: list[_Binary]
     signature_name: str = ""
-    inputs: UnsetType = UNSET
+    inputs: msgspec.Raw | UnsetType = UNSET
 
 
 class _Predict(msgspec.Struct, frozen=True):
@@ -81,7 +81,8 @@ def read_predict(body: bytes, image: ImageShape, max_images: int) -> PredictBody
     _check_size(body, image, max_images)
     try:
         plain = _PLAIN.decode(body)
-        return PredictBody(plain.signature_name, True, None, [one.b64 for one in plain.instances])
+        if isinstance(plain.inputs, UnsetType):
+            return PredictBody(plain.signature_name, True, None, [one.b64 for one in plain.instances])
     except ParseErrors:
         pass  # something else, or nothing: that is told by reading it as it is
     request: _Predict = _parse(_ANY, body, "a predict request")

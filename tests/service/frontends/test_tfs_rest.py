@@ -332,9 +332,10 @@ async def test_metrics_where_its_scrapers_look() -> None:
         assert (await rooms.http.get(path)).status_code == 404
 
 
-def test_many_small_lists_are_refused_before_objects_are_made_of_them() -> None:
+@pytest.mark.parametrize("key", [b"instances", b"inputs"])
+def test_many_small_lists_are_refused_before_objects_are_made_of_them(key: bytes) -> None:
     """A body that is no more than brackets costs little more than its bytes."""
-    body = b'{"instances": [' + b"[]," * 300_000 + b"[]]}"
+    body = b'{"%b": [' % key + b"[]," * 300_000 + b"[]]}"
     tracemalloc.start()
     try:
         with pytest.raises(TooLargeError, match="more than 128 images"):
