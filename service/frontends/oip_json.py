@@ -1,6 +1,6 @@
 """The JSON messages of the Open Inference protocol's inference, and tensors in them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -63,9 +63,8 @@ _DECODER: Final = msgspec.json.Decoder(InferRequest)
 _BASE64: Final = msgspec.json.Decoder(list[bytes])
 _BASE64_IN_COLUMNS: Final = msgspec.json.Decoder(list[Annotated[list[bytes], msgspec.Meta(min_length=1, max_length=1)]])
 _WHOLE: Final = msgspec.json.Decoder(list[int])
-_WHOLE_NESTED: Final = msgspec.json.Decoder(list[list[list[list[int]]]])
 _NUMBERS: Final = msgspec.json.Decoder(list[float])
-_NUMBERS_NESTED: Final = msgspec.json.Decoder(list[list[list[list[float]]]])
+_NO_BRACKETS: Final = bytes.maketrans(b"[]", b"  ")
 
 
 def read_request(text: bytes | memoryview) -> InferRequest:
@@ -112,27 +111,37 @@ def _read_numbers(given: JsonInput, count: int) -> Numbers:
     if num_bytes > _BYTES_PER_NUMBER * (count + 1):
         raise InvalidError(f"data of {num_bytes} bytes came for {count} numbers")
     if given.datatype == "UINT8":
-        whole = _decode(given.data, {1: _WHOLE, 4: _WHOLE_NESTED})
+        whole = _decode(_flat(given.data), {1: _WHOLE})
         try:
-            return np.frombuffer(bytes(_flat(whole)), np.uint8)
+            return np.frombuffer(bytes(whole), np.uint8)
         except ValueError:
             raise InvalidError("UINT8 data has values that are not from 0 to 255") from None
-    return np.fromiter(_flat(_decode(given.data, {1: _NUMBERS, 4: _NUMBERS_NESTED})), np.float64)
+    return np.fromiter(_decode(_flat(given.data), {1: _NUMBERS}), np.float64)
 
 
-def _decode(data: msgspec.Raw, decoders: dict[int, "msgspec.json.Decoder[Any]"]) -> Any:
-    """By how many brackets the data begin with."""
+def _flat(data: msgspec.Raw) -> bytes:
+    """Numbers without the brackets of images, rows and pixels, for each pair of which Python would make a list."""
+    text = bytes(memoryview(data))
+    _check_depth(depth := _depth(text), (1, 4))
+    return text if depth == 1 else b"[" + text.translate(_NO_BRACKETS) + b"]"
+
+
+def _depth(data: msgspec.Raw | bytes) -> int:
+    """How many brackets the data begin with."""
     head = bytes(memoryview(data)[:_HEAD_BYTES]).translate(None, b" \t\r\n")
-    depth = len(head) - len(head.lstrip(b"["))
-    if depth not in decoders:
-        raise InvalidError(f"the data is nested {depth} deep; expected {' or '.join(map(str, decoders))}")
+    return len(head) - len(head.lstrip(b"["))
+
+
+def _check_depth(depth: int, allowed: Collection[int]) -> None:
+    """Raises InvalidError."""
+    if depth not in allowed:
+        raise InvalidError(f"the data is nested {depth} deep; expected {' or '.join(map(str, allowed))}")
+
+
+def _decode(data: msgspec.Raw | bytes, decoders: dict[int, "msgspec.json.Decoder[Any]"]) -> Any:
+    """By the decoder of its depth."""
+    _check_depth(depth := _depth(data), decoders)
     try:
         return decoders[depth].decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, OverflowError) as error:
         raise InvalidError(f"the data is not as its datatype says: {error}") from None
-
-
-def _flat(found: list[Any]) -> Iterable[Any]:
-    if not found or not isinstance(found[0], list):
-        return found
-    return (number for image in found for row in image for pixel in row for number in pixel)

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import struct
+import tracemalloc
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from cnnsvc.errors import ImageError, OverloadedError
+from service.frontends.oip_json import read_data, read_request
 from tests.bundles import CLASS_NAMES, SHAPE
 from tests.encoded import encode
 from tests.fakes import FakePredictor
@@ -261,3 +263,20 @@ async def test_several_images() -> None:
     (output,) = (await post_binary(door, {"inputs": [given]}, 2 * element)).json()["outputs"]
     assert output["shape"] == [2, 3]
     assert np.array_equal(np.array(output["data"], np.float32), SCORES.ravel())
+
+
+@pytest.mark.parametrize("datatype", ["UINT8", "FP32"])
+def test_nested_numbers_cost_no_more_than_flat_ones(datatype: str) -> None:
+    """No object is made of the brackets of a pixel, while nobody else would be answered."""
+    peaks = []
+    for data in (PIXELS.tolist(), PIXELS.ravel().tolist()):
+        request = read_request(json.dumps({"inputs": [described(datatype=datatype, data=data)]}).encode())
+        tensor = read_data(request.inputs[0])
+        assert callable(tensor.contents)
+        tracemalloc.start()
+        numbers = np.array(tensor.contents(PIXELS.size))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert np.array_equal(numbers, PIXELS.ravel())
+    nested, flat = peaks
+    assert nested < 1.5 * flat
