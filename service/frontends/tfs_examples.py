@@ -1,5 +1,6 @@
 """The encoded image of a tf.Example, the feature that the signature `classify` reads."""
 
+from itertools import islice
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -20,7 +21,7 @@ def image_of_example(features: "tf.Features", context: "tf.Features | None" = No
             assert owner is not None
             if name in owner.feature:
                 return _image(name, owner.feature[name])
-    came = ", ".join(sorted(name[:40] for name in features.feature)[:8]) or "none"
+    came = ", ".join(sorted(name[:40] for name in islice(features.feature, 8))) or "none"
     raise InvalidError(f"an example has the features {came}; expected {FEATURE}, bytes of one encoded image")
 
 

@@ -42,7 +42,7 @@ def read_inputs(
 def the_input(signature: Signature, names: Sequence[str], image: ImageShape) -> str:
     """The name of the one input that a call has. Raises InvalidError."""
     if len(names) != 1 or names[0] not in signature.input_names:
-        came = ", ".join(sorted(name[:80] for name in names)[:_MOST_SHOWN_NAMES]) or "none"
+        came = ", ".join(sorted(name[:80] for name in names[:_MOST_SHOWN_NAMES])) or "none"
         raise InvalidError(
             f"inputs do not match signature {signature.name}: {came} came; expected one,"
             f" {describe_input(signature, image)}"
