@@ -136,10 +136,12 @@ def _pixels(tensor: "tf.TensorProto", name: str) -> Pixels:
     _check_values(name, len(values), num_values)
     # Wider than uint8: what does not fit is for pixels_of to judge.
     numbers = np.fromiter(values, np.int32 if tensor.dtype == tf.DT_UINT8 else np.float32, len(values))
-    if len(numbers) < num_values:
-        filling = numbers[-1] if len(numbers) else 0
-        numbers = np.concatenate([numbers, np.full(num_values - len(numbers), filling, numbers.dtype)])
-    return _whole(numbers.reshape(dims))
+    pixels = _whole(numbers)  # before it is filled up: a few bytes may say many images
+    if len(pixels) < num_values:
+        filled = np.full(num_values, pixels[-1] if len(pixels) else 0, np.uint8)
+        filled[: len(pixels)] = pixels
+        pixels = filled
+    return pixels.reshape(dims)
 
 
 def _whole(numbers: NDArray[Any]) -> Pixels:

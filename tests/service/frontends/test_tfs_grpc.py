@@ -1,5 +1,6 @@
 """TensorFlow Serving's PredictionService and ModelService, called as their clients call them."""
 
+import tracemalloc
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,12 +11,15 @@ import pytest_asyncio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from cnnsvc.errors import Fault
+from cnnsvc.manifest import ImageShape
 from cnnsvc.pb import tensorflow_pb2 as tf
 from cnnsvc.pb import tfs_pb2 as pb
 from service.frontends.dialects import dialect_services
 from service.frontends.grpc_calls import GrpcCalls
 from service.frontends.grpc_server import bind_grpc, build_grpc_server
 from service.frontends.rpc_names import rpc_name
+from service.frontends.tfs_signatures import SIGNATURES
+from service.frontends.tfs_tensors import read_inputs
 from service.health import report
 from service.registry import Refusal
 from tests.bundles import CLASS_NAMES, SHAPE
@@ -137,6 +141,25 @@ async def test_few_values_fill_a_tensor(door: Door) -> None:
             assert np.array_equal(rows(await door.predict(request(image=filled))), expected)
     repeated = tensor(tf.DT_STRING, [2], string_val=IMAGES[:1])
     assert np.array_equal(rows(await door.predict(request(image=repeated))), scores_of(PIXELS[[0, 0]]))
+
+
+def test_a_tensor_that_is_filled_up_costs_its_pixels_alone() -> None:
+    """A few bytes may say many images, of which nothing wider than they are is made."""
+    dims = [128, 224, 224, 3]
+    tracemalloc.start()
+    try:
+        images = read_inputs(
+            SIGNATURES["serving_default"],
+            {"image": tensor(tf.DT_UINT8, dims, int_val=[7, 9])},
+            ImageShape(224, 224, 3),
+            128,
+        )
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    first, last = np.asarray(images[0]), np.asarray(images[-1])
+    assert (len(images), first.ravel()[:3].tolist(), np.unique(last).tolist()) == (128, [7, 9, 9], [9])
+    assert peak < 1.1 * np.prod(dims)
 
 
 async def test_floats_are_rounded_half_to_even(door: Door) -> None:
