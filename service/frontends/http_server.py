@@ -62,13 +62,17 @@ class HttpServer(uvicorn.Server):
         """Never ends."""
         listener.listen(_BACKLOG)
         loop = asyncio.get_running_loop()
+        is_failing = False
         while True:
             try:
                 sock, _ = await loop.sock_accept(listener)
             except OSError as error:  # such as no descriptor that is left
-                _log.warning("a connection cannot be accepted: %s", error.strerror)
+                if not is_failing:
+                    _log.warning("connections cannot be accepted: %s", error.strerror)
+                is_failing = True
                 await asyncio.sleep(_ACCEPT_AGAIN_SECONDS)
             else:
+                is_failing = False
                 self._connection().begin_handshake(sock, tls)
 
     def begin_stop(self) -> None:
