@@ -33,6 +33,7 @@ def serving(
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=cwd)
     server = Server(process)
     assert process.stderr is not None
+    reader: threading.Thread | None = None
     try:
         for line in process.stderr:
             server.log.append(line)
@@ -50,8 +51,9 @@ def serving(
         if process.poll() is None:
             process.terminate()
         process.wait(timeout=60)
-    reader.join()
-    process.stderr.close()
+        if reader:
+            reader.join()
+        process.stderr.close()
 
 
 def _message(line: str) -> str:
