@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from cnnsvc.errors import InvalidError, TooLargeError, UnsupportedError
 from cnnsvc.manifest import ImageShape
-from cnnsvc.pixels import Pixels
 from service.batcher import Image
 from service.frontends.http_parameters import shown
 from service.frontends.oip_elements import split_elements
+from service.frontends.pixel_numbers import whole_pixels
 
 INPUT_NAME: Final = "image"
 OUTPUT_NAME: Final = "probabilities"
@@ -67,7 +67,9 @@ def pixel_images(tensor: InputTensor, image: ImageShape, max_images: int) -> lis
         )
     count = _num_images(shape, max_images)
     numbers = _numbers(tensor, math.prod(shape))
-    pixels = (_rounded(numbers) if tensor.datatype == "FP32" else _checked(numbers)).reshape(shape)
+    if tensor.datatype == "UINT8" and numbers.dtype.kind not in "iu":
+        raise InvalidError("UINT8 data has values that are not whole numbers from 0 to 255")
+    pixels = whole_pixels(numbers).reshape(shape)
     if shape[1:] != hwc:  # a shape that is both is the declared one
         pixels = np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
     return [pixels[index] for index in range(count)]
@@ -100,30 +102,6 @@ def _numbers(tensor: InputTensor, count: int) -> Numbers:
             f" expected {count * dtype.itemsize}"
         )
     return np.frombuffer(contents, dtype)
-
-
-def _rounded(numbers: Numbers) -> Pixels:
-    """Half to even. Raises InvalidError for what cannot have been meant as 0..255, NaN included."""
-    lowest, highest = float(numbers.min()), float(numbers.max())
-    if not (lowest >= 0 and highest <= 255):
-        raise InvalidError(
-            f"FP32 values from {lowest:g} to {highest:g} came; expected 0 to 255: the network scales them itself"
-        )
-    whole = np.rint(numbers)
-    if highest <= 1 and not np.array_equal(whole, numbers):
-        raise InvalidError(
-            f"FP32 values from {lowest:g} to {highest:g} came, fractions of 1; expected 0 to 255: the network scales"
-            " them itself"
-        )
-    return whole.astype(np.uint8)
-
-
-def _checked(numbers: Numbers) -> Pixels:
-    if numbers.dtype == np.uint8:
-        return numbers
-    if numbers.dtype.kind not in "iu" or not (numbers.min() >= 0 and numbers.max() <= 255):
-        raise InvalidError("UINT8 data has values that are not whole numbers from 0 to 255")
-    return numbers.astype(np.uint8)
 
 
 def _shown_shape(shape: list[int]) -> str:

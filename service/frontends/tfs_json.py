@@ -20,9 +20,10 @@ from cnnsvc.errors import InvalidError, TooLargeError
 from cnnsvc.manifest import ImageShape
 from cnnsvc.pb import tensorflow_pb2 as tf
 from service.batcher import Image
+from service.frontends.pixel_numbers import PixelRange, pixels_of
 from service.frontends.tfs_examples import FEATURE, FEATURE_NAMES, image_of_serialized
 from service.frontends.tfs_signatures import Signature, describe_input, input_dims
-from service.frontends.tfs_tensors import PixelRange, check_number, pixels_of, the_input
+from service.frontends.tfs_tensors import check_number, the_input
 
 ParseErrors: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _B64: Final = "b64"

@@ -1,17 +1,16 @@
 """TensorFlow's tensors to images, and scores to tensors. A tensor's shape is judged before anything is made of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cnnsvc.errors import InvalidError, TooLargeError
 from cnnsvc.manifest import ImageShape
 from cnnsvc.pb import tensorflow_pb2 as tf
 from cnnsvc.pixels import Pixels
 from service.batcher import Image
+from service.frontends.pixel_numbers import whole_pixels
 from service.frontends.tfs_examples import image_of_serialized
 from service.frontends.tfs_signatures import Signature, describe_input, input_dims, shape_of
 
@@ -48,37 +47,6 @@ def the_input(signature: Signature, names: Sequence[str], image: ImageShape) -> 
             f" {describe_input(signature, image)}"
         )
     return names[0]
-
-
-@dataclass
-class PixelRange:
-    """What numbers a call's images have, to tell those that somebody has divided by 255."""
-
-    greatest: float = 0.0
-    has_fractions: bool = False
-
-    def check(self) -> None:
-        """After the last image. Raises InvalidError."""
-        if self.has_fractions and self.greatest <= 1:
-            raise InvalidError(
-                f"pixels are fractions, {self.greatest:g} at most; the network takes 0 to 255, and divides by"
-                " 255 itself"
-            )
-
-
-def pixels_of(numbers: NDArray[Any], seen: PixelRange) -> Pixels:
-    """Numbers 0 to 255 as uint8, halves rounded to even. Raises InvalidError for others."""
-    if numbers.dtype == np.uint8 or not numbers.size:
-        return numbers.astype(np.uint8, copy=False)
-    least, greatest = float(numbers.min()), float(numbers.max())
-    if not (least >= 0 and greatest <= 255):  # NaN is neither
-        raise InvalidError(f"pixels from {least:g} to {greatest:g} came; the network takes 0 to 255")
-    seen.greatest = max(seen.greatest, greatest)
-    if numbers.dtype.kind != "f":
-        return numbers.astype(np.uint8)
-    rounded: NDArray[Any] = np.rint(numbers)
-    seen.has_fractions = seen.has_fractions or bool((rounded != numbers).any())
-    return rounded.astype(np.uint8)
 
 
 def float_tensor(rows: Sequence[Sequence[float]], num_columns: int) -> "tf.TensorProto":
@@ -131,25 +99,17 @@ def _pixels(tensor: "tf.TensorProto", name: str) -> Pixels:
                 f"input {name} has {len(content)} bytes of tensor_content; expected {num_values * dtype.itemsize} for"
                 f" {_type_name(tensor.dtype)} {dims}"
             )
-        return _whole(np.frombuffer(content, dtype.newbyteorder("<")).reshape(dims))
+        return whole_pixels(np.frombuffer(content, dtype.newbyteorder("<")).reshape(dims))
     values = tensor.int_val if tensor.dtype == tf.DT_UINT8 else tensor.float_val
     _check_values(name, len(values), num_values)
     # Wider than uint8: what does not fit is for pixels_of to judge.
     numbers = np.fromiter(values, np.int32 if tensor.dtype == tf.DT_UINT8 else np.float32, len(values))
-    pixels = _whole(numbers)  # before it is filled up: a few bytes may say many images
+    pixels = whole_pixels(numbers)  # before it is filled up: a few bytes may say many images
     if len(pixels) < num_values:
         filled = np.full(num_values, pixels[-1] if len(pixels) else 0, np.uint8)
         filled[: len(pixels)] = pixels
         pixels = filled
     return pixels.reshape(dims)
-
-
-def _whole(numbers: NDArray[Any]) -> Pixels:
-    """Of a whole call at once."""
-    seen = PixelRange()
-    pixels = pixels_of(numbers, seen)
-    seen.check()
-    return pixels
 
 
 def _check_values(name: str, num_given: int, num_expected: int) -> None:

@@ -98,7 +98,7 @@ def floats(value: float) -> Any:
         (
             InputTensor("image", "UINT8", [1, 2, 3, 3], lambda count: np.full(count, 256, np.uint32)),
             "invalid",
-            "whole numbers from 0 to 255",
+            "0 to 255",
         ),
         (
             InputTensor("image", "UINT8", [1, 2, 3, 3], lambda count: np.zeros(count - 1, np.uint32)),

@@ -249,13 +249,13 @@ REFUSED: list[tuple[pb.PredictRequest, str, str]] = [
         "1 bytes of tensor_content",
     ),
     (request(image=tensor(tf.DT_UINT8, PIXEL_DIMS, int_val=[256])), "INVALID_ARGUMENT", "pixels from 256 to 256 came"),
-    (request(image=_pixels_with(-1)), "INVALID_ARGUMENT", "pixels from -1 to 254 came; the network takes 0 to 255"),
+    (request(image=_pixels_with(-1)), "INVALID_ARGUMENT", "pixels from -1 to 254 came; expected 0 to 255"),
     (request(image=_pixels_with(float("nan"))), "INVALID_ARGUMENT", "pixels from nan to nan came"),
     (request(image=_pixels_with(float("inf"))), "INVALID_ARGUMENT", "to inf came"),
     (
         request(image=tensor(tf.DT_FLOAT, PIXEL_DIMS, float_val=[0.5])),
         "INVALID_ARGUMENT",
-        "pixels are fractions, 0.5 at most; the network takes 0 to 255",
+        "pixels are fractions of 1, 0.5 at most; the network takes 0 to 255",
     ),
     (request(image=strings([b"hello"])), "INVALID_ARGUMENT", "not an image: 5 bytes"),
     (
