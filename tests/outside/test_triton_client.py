@@ -110,7 +110,7 @@ def test_refusals(asked: Asked, protocol: str) -> None:
         "timeout": ("504", "DEADLINE_EXCEEDED", "deadline"),
         "no_model": ("404", "NOT_FOUND", "served are flowers"),
         "no_output": ("400", "INVALID_ARGUMENT", "the model has one output"),
-        "scaled": ("400", "INVALID_ARGUMENT", "expected 0 to 255"),
+        "scaled": ("400", "INVALID_ARGUMENT", "the network takes 0 to 255"),
         "load": ("501", "UNIMPLEMENTED", "admin API"),
         "unload": ("501", "UNIMPLEMENTED", "admin API"),
     }
