@@ -1,6 +1,5 @@
 """The story of `cnnsvc train`: a folder of images in, the path of a proven bundle out."""
 
-import dataclasses
 import importlib.util
 import os
 import time
@@ -11,18 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnsvc.bundle import check_model_name
-from cnnsvc.errors import DatasetError, InternalError, InvalidError, TrainingError, UnsupportedError
+from cnnsvc.errors import InternalError, InvalidError, TrainingError, UnsupportedError
 from cnnsvc.manifest import ImageShape
-from training.cache import Cache, fill_cache
 from training.catalogue import NamedNetwork, resolve
-from training.dataset import Listing, Split, scan
-from training.evaluate import Labels, has_learned, least_right, majority_share, num_majority
+from training.dataset import scan
+from training.evaluate import has_learned, least_right, majority_share, num_majority
 from training.facts import run_facts
-from training.grouped_split import split_images
-from training.inspection.findings import findings_of, inspection_facts, shown
-from training.inspection.inspection import conflicting_rows, inspect_folder
-from training.inspection.text import training_lines
 from training.memory import available_memory, check_memory
+from training.prepare import Prepared, prepare
 from training.progress import Reporter, duration
 from training.quiet import quiet_loading
 from training.settings import CHANNELS, LEAST_ADVISED_RATE, TrainSettings
@@ -32,9 +27,6 @@ from training.trained import Trained
 if TYPE_CHECKING:  # TensorFlow's import takes seconds; wrong flags and folders are told before it
     import keras
 
-_FEW_IMAGES: Final = 20
-"""With fewer to validate on, one image is more than five points of accuracy."""
-_MAX_NAMES: Final = 10
 _NUM_CALIBRATION: Final = 128
 
 
@@ -68,23 +60,8 @@ def learn(folder: Path, name: str, settings: TrainSettings, reporter: Reporter) 
     listing = scan(folder)
     shape = measure(network.architecture, image, len(listing.class_names))
     check_memory(shape, 1, available_memory())
-    inspection = inspect_folder(listing, reporter)
-    findings = findings_of(inspection)
-    for line in training_lines(findings, settings):
-        reporter.say(line)
-    left_out = conflicting_rows(inspection) if settings.drop_conflicts else []
-    grouped = inspection.grouped_without(left_out) if left_out else inspection.grouped()
-    facts = inspection_facts(findings, [shown(listing.files[row].relative_to(folder)) for row in left_out])
-    listing = grouped.listing
-    split = split_images(grouped, settings)
-    _say_data(listing, split, reporter)
-    check_judgeable(split.validation.labels, settings, reporter)
-    cache = fill_cache(listing, split, image, limit_mib=settings.cache_limit_mib, reporter=reporter)
-    _say_unreadable(listing, cache, reporter)
-    if cache.unreadable:
-        check_judgeable(cache.validation.labels, settings, reporter)
-    trained = _fit(network, shape, image, listing, cache, settings, name, reporter)
-    trained = dataclasses.replace(trained, facts={**trained.facts, "inspection": facts})
+    prepared = prepare(listing, image, settings, reporter)
+    trained = _fit(network, shape, prepared, settings, name, reporter)
     best = trained.history[trained.best_epoch - 1]
     reporter.say(
         f"best epoch {best.epoch}: validation accuracy {best.validation_accuracy:.3f}"
@@ -112,33 +89,15 @@ def check_learned(trained: Trained, settings: TrainSettings, reporter: Reporter)
     reporter.say(f"warning: {text}")
 
 
-def check_judgeable(labels: Labels, settings: TrainSettings, reporter: Reporter) -> None:
-    """Raises DatasetError where all images to validate on are of one class, so that a dead network gets all right.
-
-    settings.export_dead turns it into a warning.
-    """
-    if num_majority(labels) < len(labels):
-        return
-    text = (
-        f"the images to validate on, {len(labels)}, are of one class, which cannot tell whether the network learns;"
-        f" expected are two classes: by more images, a --validation-split above {settings.validation_split}, or a"
-        f" --seed other than {settings.seed}"
-    )
-    if not settings.export_dead:
-        raise DatasetError(f"{text}; --export-dead trains and exports all the same")
-    reporter.say(f"warning: {text}")
-
-
 def _fit(
     network: NamedNetwork,
     shape: NetworkShape,
-    image: ImageShape,
-    listing: Listing,
-    cache: Cache,
+    prepared: Prepared,
     settings: TrainSettings,
     name: str,
     reporter: Reporter,
 ) -> Trained:
+    image, listing, cache = prepared.image, prepared.listing, prepared.cache
     with quiet_loading():  # these load TensorFlow
         from training.fit import fit
         from training.network import build_network
@@ -169,7 +128,7 @@ def _fit(
         calibration_nhwc=_spread(cache.training.images_nhwc, _NUM_CALIBRATION),
         history=fitted.history,
         best_epoch=fitted.best_epoch,
-        facts=run_facts(settings, device, listing, cache),
+        facts={**run_facts(settings, device, listing, cache), "inspection": prepared.inspection},
         folder=listing.folder,
     )
 
@@ -215,32 +174,3 @@ def _is_there(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
-
-
-def _say_data(listing: Listing, split: Split, reporter: Reporter) -> None:
-    reporter.say(
-        f"{len(listing.files)} images of {len(listing.class_names)} classes in {listing.folder}:"
-        f" {len(split.training.files)} to train, {len(split.validation.files)} to validate"
-    )
-    if listing.num_ignored:
-        counts = ", ".join(f"{count} {extension}" for extension, count in listing.num_ignored.items())
-        reporter.say(f"ignored by extension: {counts}")
-    if len(split.validation.files) < _FEW_IMAGES:
-        reporter.say(
-            f"warning: fewer than {_FEW_IMAGES} images to validate on say little about accuracy, by which the best"
-            " epoch is chosen; more images or a larger --validation-split help"
-        )
-    unseen = set(range(len(listing.class_names))).difference(np.unique(split.validation.labels).tolist())
-    if unseen:
-        names = ", ".join(listing.class_names[label] for label in sorted(unseen)[:_MAX_NAMES])
-        more = f" and {len(unseen) - _MAX_NAMES} more classes" if len(unseen) > _MAX_NAMES else ""
-        reporter.say(f"warning: no validation image of {names}{more}; their accuracy stays unknown")
-
-
-def _say_unreadable(listing: Listing, cache: Cache, reporter: Reporter) -> None:
-    if cache.unreadable:
-        first = cache.unreadable[0]
-        reporter.say(
-            f"warning: {len(cache.unreadable)} of {len(listing.files)} files skipped,"
-            f" {first.file} first: {first.reason}; all of them are in the report"
-        )

@@ -15,8 +15,9 @@ from rich.console import Console
 from cnnsvc.errors import CnnsvcError, DatasetError, InternalError, InvalidError, TrainingError
 from cnnsvc.manifest import ImageShape
 from tests.images import write_image_folder
+from training.prepare import check_judgeable
 from training.progress import Reporter
-from training.run import check_judgeable, check_learned, learn, train
+from training.run import check_learned, learn, train
 from training.settings import TrainSettings
 from training.trained import EpochRecord, Labelled, Trained
 

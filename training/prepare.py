@@ -1,0 +1,97 @@
+"""From a folder to decoded images, split and judged fit to train on; what a training and a search begin with."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from cnnsvc.errors import DatasetError
+from cnnsvc.manifest import ImageShape
+from training.cache import Cache, fill_cache
+from training.dataset import Listing, Split
+from training.evaluate import Labels, num_majority
+from training.grouped_split import split_images
+from training.inspection.findings import findings_of, inspection_facts, shown
+from training.inspection.inspection import conflicting_rows, inspect_folder
+from training.inspection.text import training_lines
+from training.progress import Reporter
+from training.settings import TrainSettings
+
+_FEW_IMAGES: Final = 20
+"""With fewer to validate on, one image is more than five points of accuracy."""
+_MAX_NAMES: Final = 10
+
+
+@dataclass(frozen=True)
+class Prepared:
+    listing: Listing
+    """Without what was left out."""
+    image: ImageShape
+    cache: Cache
+    inspection: dict[str, Any]
+    """What was found in the folder, JSON-ready."""
+
+
+def prepare(listing: Listing, image: ImageShape, settings: TrainSettings, reporter: Reporter) -> Prepared:
+    """Inspects, splits and decodes the images, and says what a person should know. Raises DatasetError."""
+    inspection = inspect_folder(listing, reporter)
+    findings = findings_of(inspection)
+    for line in training_lines(findings, settings):
+        reporter.say(line)
+    left_out = conflicting_rows(inspection) if settings.drop_conflicts else []
+    grouped = inspection.grouped_without(left_out) if left_out else inspection.grouped()
+    facts = inspection_facts(findings, [shown(listing.files[row].relative_to(listing.folder)) for row in left_out])
+    split = split_images(grouped, settings)
+    _say_data(grouped.listing, split, reporter)
+    check_judgeable(split.validation.labels, settings, reporter)
+    cache = fill_cache(grouped.listing, split, image, limit_mib=settings.cache_limit_mib, reporter=reporter)
+    _say_unreadable(grouped.listing, cache, reporter)
+    if cache.unreadable:
+        check_judgeable(cache.validation.labels, settings, reporter)
+    return Prepared(grouped.listing, image, cache, facts)
+
+
+def check_judgeable(labels: Labels, settings: TrainSettings, reporter: Reporter) -> None:
+    """Raises DatasetError where all images to validate on are of one class, so that a dead network gets all right.
+
+    settings.export_dead turns it into a warning.
+    """
+    if num_majority(labels) < len(labels):
+        return
+    text = (
+        f"the images to validate on, {len(labels)}, are of one class, which cannot tell whether the network learns;"
+        f" expected are two classes: by more images, a --validation-split above {settings.validation_split}, or a"
+        f" --seed other than {settings.seed}"
+    )
+    if not settings.export_dead:
+        raise DatasetError(f"{text}; --export-dead trains and exports all the same")
+    reporter.say(f"warning: {text}")
+
+
+def _say_data(listing: Listing, split: Split, reporter: Reporter) -> None:
+    reporter.say(
+        f"{len(listing.files)} images of {len(listing.class_names)} classes in {listing.folder}:"
+        f" {len(split.training.files)} to train, {len(split.validation.files)} to validate"
+    )
+    if listing.num_ignored:
+        counts = ", ".join(f"{count} {extension}" for extension, count in listing.num_ignored.items())
+        reporter.say(f"ignored by extension: {counts}")
+    if len(split.validation.files) < _FEW_IMAGES:
+        reporter.say(
+            f"warning: fewer than {_FEW_IMAGES} images to validate on say little about accuracy, by which the best"
+            " epoch is chosen; more images or a larger --validation-split help"
+        )
+    unseen = set(range(len(listing.class_names))).difference(np.unique(split.validation.labels).tolist())
+    if unseen:
+        names = ", ".join(listing.class_names[label] for label in sorted(unseen)[:_MAX_NAMES])
+        more = f" and {len(unseen) - _MAX_NAMES} more classes" if len(unseen) > _MAX_NAMES else ""
+        reporter.say(f"warning: no validation image of {names}{more}; their accuracy stays unknown")
+
+
+def _say_unreadable(listing: Listing, cache: Cache, reporter: Reporter) -> None:
+    if cache.unreadable:
+        first = cache.unreadable[0]
+        reporter.say(
+            f"warning: {len(cache.unreadable)} of {len(listing.files)} files skipped,"
+            f" {first.file} first: {first.reason}; all of them are in the report"
+        )
