@@ -9,6 +9,7 @@ from keras import layers
 
 from cnnsvc.manifest import ImageShape
 from training.architecture import Architecture, Convolution, Dense, Dropout, Layer, Pooling, named_layers
+from training.batch_norm import BatchNormalization
 from training.shapes import measure
 
 L2_FACTOR: Final = 0.01
@@ -123,7 +124,7 @@ def _norm_and_relu(name: str, has_batch_norm: bool, has_relu: bool, choices: Net
     parts: list[Any] = []
     if has_batch_norm:
         momentum, epsilon = choices.batch_norm_momentum, choices.batch_norm_epsilon
-        parts.append(layers.BatchNormalization(momentum=momentum, epsilon=epsilon, name=f"{name}_batch_norm"))
+        parts.append(BatchNormalization(momentum=momentum, epsilon=epsilon, name=f"{name}_batch_norm"))
     if has_relu:
         parts.append(layers.ReLU(name=f"{name}_relu"))
     return parts

@@ -16,6 +16,7 @@ Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
 Augmentation = Literal["none", "light", "full"]
 Color = Literal["rgb", "grayscale"]
 SplitRule = Literal["grouped", "keras"]
+Schedule = Literal["cosine", "constant"]
 
 LEAST_ADVISED_RATE: Final = 1e-5
 """Down to here a lower learning rate is what we advise where training goes wrong."""
@@ -34,8 +35,22 @@ class TrainSettings:
     batch_size: Annotated[int, setting("Images a training step, all devices together.", min=1, max=4096)] = 30
     learning_rate: Annotated[float, setting("Highest learning rate of Adam.", min=1e-7, max=1.0)] = 2e-3
     warmup_epochs: Annotated[
-        float, setting("Epochs in which the learning rate climbs from 0; a cosine to 0 follows.", min=0, max=1000)
+        float, setting("Epochs in which the learning rate climbs from 0; the schedule follows.", min=0, max=1000)
     ] = 1.0
+    schedule: Annotated[
+        Schedule, setting("What the learning rate does after the warm-up: a cosine to 0 in the last epoch, or stays.")
+    ] = "cosine"
+    weight_decay: Annotated[float, setting("Decoupled weight decay (AdamW) a step; 0 = none.", min=0, max=1)] = 0.0
+    label_smoothing: Annotated[
+        float, setting("Share of each label that is spread over all classes; 0 = none.", min=0, max=0.5)
+    ] = 0.0
+    averaging: Annotated[
+        float, setting("Momentum of a running average of the weights, such as 0.99; 0 = none.", min=0, max=0.9999)
+    ] = 0.0
+    smoothing: Annotated[
+        int,
+        setting("The best epoch has the highest mean validation accuracy of so many last ones.", min=1, max=1000),
+    ] = 1
     patience: Annotated[
         int, setting("Epochs without a better validation accuracy before stopping; 0 = never.", min=0, max=10_000)
     ] = 0

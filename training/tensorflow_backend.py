@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from cnnsvc.engines.openvino import has_bfloat16
 from cnnsvc.engines.threads import available_cpus
 from cnnsvc.errors import TrainingError, UnsupportedError
 from training.device import Device
@@ -19,7 +20,7 @@ def choose_device(settings: TrainSettings) -> Device:
         tf.config.experimental.enable_op_determinism()
     gpus = _gpus(settings.device)
     if not gpus:
-        policy: str = "float32" if settings.precision == "auto" else settings.precision
+        policy: str = cpu_policy() if settings.precision == "auto" else settings.precision
         # XLA made training on a CPU three times slower.
         description = f"CPU, {available_cpus()} cores"
         return Device(description, dtype_policy=policy, jit_compile=False, memory_bytes=available_memory())
@@ -45,6 +46,11 @@ def memory_errors_told() -> Iterator[None]:
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
         first_line = str(error).partition("\n")[0]
         raise TrainingError(f"there is not enough memory ({first_line}); {MEMORY_ADVICE}") from None
+
+
+def cpu_policy() -> str:
+    """Keras' name for what is fastest: bfloat16 where the CPU computes in it, 1.8 times as fast for network 26."""
+    return "mixed_bfloat16" if has_bfloat16() else "float32"
 
 
 def gpu_policy(precision: Precision, compute_capabilities: list[tuple[int, int]]) -> str:

@@ -13,7 +13,6 @@ from training.cache import Cache
 from training.device import Device
 from training.evaluate import accuracy, predict_scores
 from training.progress import Reporter
-from training.trained import EpochRecord
 
 pytestmark = pytest.mark.slow
 
@@ -88,16 +87,6 @@ def test_mixed_precision_trains_and_its_weights_stay_float32(cache: Cache) -> No
     assert np.isfinite(fitted.history[0].training_loss)
 
 
-def test_better_is_more_accurate_then_of_lower_loss() -> None:
-    """Of two epochs equally accurate the one with the lower validation loss is kept; of equals, neither is better."""
-    from training.fit import is_better
-
-    one = EpochRecord(1, 0, 0, validation_loss=0.5, validation_accuracy=0.8, images_per_second=1, seconds=1)
-    assert is_better(replace(one, validation_loss=0.4), one)
-    assert is_better(replace(one, validation_loss=9, validation_accuracy=0.9), one)
-    assert not is_better(one, one)
-
-
 def test_balanced_weights_make_classes_equal() -> None:
     """Each class has the same weight in all, and an image weighs 1 on average."""
     from training.fit import class_weights
@@ -107,10 +96,35 @@ def test_balanced_weights_make_classes_equal() -> None:
     assert class_weights("none", labels) is None
 
 
+def test_averaged_weights_are_what_an_epoch_is_judged_by(cache: Cache) -> None:
+    """With averaging the weights handed out are the average, which give the recorded accuracy, and training goes on."""
+    from tests.training.runs import QUICK, new_network, quick_fit
+
+    settings = replace(QUICK, averaging=0.9, epochs=4)
+    fitted, plain = quick_fit(cache, settings), quick_fit(cache, replace(settings, averaging=0.0))
+    assert any(not np.array_equal(one, other) for one, other in zip(fitted.weights, plain.weights, strict=True))
+    # The steps are those of the run without it: what is averaged is swapped in for the judging alone.
+    assert [r.training_loss for r in fitted.history] == pytest.approx([r.training_loss for r in plain.history], 1e-3)
+    network = new_network(settings)
+    network.set_weights(fitted.weights)
+    scores = predict_scores(network, cache.validation.images_nhwc, batch_size=8)
+    best = fitted.history[fitted.best_epoch - 1]
+    assert accuracy(scores, cache.validation.labels) == best.validation_accuracy
+
+
+def test_weight_decay_makes_weights_smaller(cache: Cache) -> None:
+    """Decoupled decay shrinks the kernels of a run that is otherwise the same."""
+    from tests.training.runs import QUICK, quick_fit
+
+    plain = quick_fit(cache, QUICK)
+    decayed = quick_fit(cache, replace(QUICK, weight_decay=0.5))
+    assert sum(float(np.abs(w).sum()) for w in decayed.weights) < sum(float(np.abs(w).sum()) for w in plain.weights)
+
+
 @pytest.mark.parametrize("warmup_epochs", [0.0, 2.0, 50.0])
 def test_the_learning_rate_climbs_and_falls(warmup_epochs: float) -> None:
     """It never starts at 0 nor passes the setting, and a warm-up longer than the run only climbs."""
-    from training.fit import learning_rates
+    from training.recipe import learning_rates
     from training.settings import TrainSettings
 
     schedule = learning_rates(TrainSettings(warmup_epochs=warmup_epochs, epochs=10, learning_rate=0.01), num_steps=5)
@@ -119,3 +133,24 @@ def test_the_learning_rate_climbs_and_falls(warmup_epochs: float) -> None:
     assert 0 < rates[0] <= max(rates) <= 0.01 + 1e-9
     assert peak == min(round(warmup_epochs * 5), 49)
     assert all(a > b for a, b in zip(rates[peak:], rates[peak + 1 :], strict=False))
+
+
+def test_a_constant_learning_rate_stays_at_its_height() -> None:
+    """After the warm-up every step has the rate of the setting."""
+    from training.recipe import learning_rates
+    from training.settings import TrainSettings
+
+    settings = TrainSettings(schedule="constant", warmup_epochs=1, epochs=4, learning_rate=0.01)
+    schedule = learning_rates(settings, num_steps=5)
+    assert [float(schedule(step)) for step in range(5, 20)] == pytest.approx([0.01] * 15)
+
+
+def test_smoothed_labels_cost_what_the_formula_says() -> None:
+    """With s = 0.1 of 4 classes the target is 0.925 of the right one and 0.025 of each other."""
+    from training.recipe import loss
+    from training.settings import TrainSettings
+
+    scores = np.asarray([[0.7, 0.1, 0.1, 0.1]], np.float32)
+    found = float(loss(TrainSettings(label_smoothing=0.1))(np.asarray([0], np.int32), scores)[0])
+    assert found == pytest.approx(-(0.925 * np.log(0.7) + 3 * 0.025 * np.log(0.1)), rel=1e-5)
+    assert loss(TrainSettings()) == "sparse_categorical_crossentropy"

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cnnsvc.engines.openvino import has_bfloat16
 from cnnsvc.errors import TrainingError, UnsupportedError
 from tests.images import write_image_folder
 from training.settings import Precision, TrainSettings
@@ -42,12 +43,14 @@ def _run(mode: str, folder: Path) -> list[dict[str, Any]]:
 
 
 def test_without_a_gpu_auto_is_the_cpu() -> None:
-    """The CPU trains in float32 without XLA, which is slower there; an explicit precision is obeyed."""
+    """The CPU trains without XLA, which is slower there, in bfloat16 where it computes in it, or as it is told."""
     from training.tensorflow_backend import choose_device
 
+    policy = "mixed_bfloat16" if has_bfloat16() else "float32"
     device = choose_device(TrainSettings(device="cpu"))
     assert device.description.startswith("CPU, ")
-    assert (device.dtype_policy, device.jit_compile, device.num_devices) == ("float32", False, 1)
+    assert (device.dtype_policy, device.jit_compile, device.num_devices) == (policy, False, 1)
+    assert choose_device(TrainSettings(device="cpu", precision="float32")).dtype_policy == "float32"
     assert choose_device(TrainSettings(device="cpu", precision="mixed_bfloat16")).dtype_policy == "mixed_bfloat16"
 
 
