@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from cnnsvc.manifest import ImageShape
-from training.settings import Augmentation
+from training.settings import Augmentation, TrainSettings
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,12 @@ article's second part without factors, which are ours.
 """
 
 
-def augmented(
-    network: keras.Model, image: ImageShape, level: Augmentation, *, seed: int, strength: float = 1.0
-) -> keras.Model:
+def augmented(network: keras.Model, image: ImageShape, settings: TrainSettings) -> keras.Model:
     """The network as it is trained: uint8 (N, H, W, C) to its probabilities, sharing its weights."""
     inputs = keras.Input((image.height, image.width, image.channels), dtype="uint8", name="pixels")
     # Whatever the precision of the network: half a byte's worth of bits cannot hold the coordinates of 180 pixels.
     outputs = ops.cast(inputs, "float32")
-    for layer in augmentation_layers(level, seed=seed, strength=strength):
+    for layer in augmentation_layers(settings.augment, seed=settings.seed, strength=settings.augment_strength):
         outputs = layer(outputs)
     return keras.Model(inputs, network(outputs), name="training")
 

@@ -1,6 +1,7 @@
 """What a run puts on record about itself: settings, machine, packages, data. JSON-ready, for manifest and report."""
 
 import dataclasses
+import hashlib
 import importlib.metadata
 import platform
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from cnnsvc.manifest import ImageShape
 from training.cache import Cache
 from training.dataset import Listing
 from training.device import Device
@@ -42,6 +44,30 @@ def run_facts(settings: TrainSettings, device: Device, listing: Listing, cache: 
             {"file": shown(unreadable.file.relative_to(listing.folder)), "reason": unreadable.reason}
             for unreadable in cache.unreadable
         ],
+    }
+
+
+_NO_PART: Final = (
+    *("cache_limit_mib", "export_dead", "resume"),
+    *("split", "validation_split", "drop_conflicts", "model", "arch", "image_size", "color"),
+)
+"""Settings that decide about nothing that is learned, or only through the images and the notation."""
+
+
+def run_identity(facts: dict[str, Any], notation: str, image: ImageShape, cache: Cache) -> dict[str, Any]:
+    """Everything that decides about the weights of a run, by the words that a person knows it by. JSON-ready."""
+    images = hashlib.sha256()
+    for subset in (cache.training, cache.validation):
+        for sha256, label in zip(subset.sha256s, subset.labels.tolist(), strict=True):
+            images.update(f"{sha256} {label}\n".encode())
+    return {
+        "the network": notation,
+        "the image": f"{image.height}x{image.width}x{image.channels}",
+        "the device": facts["device"],
+        "the precision": facts["precision"],
+        **{"--" + name.replace("_", "-"): value for name, value in facts["settings"].items() if name not in _NO_PART},
+        **{f"the version of {name}": facts["packages"][name] for name in ("cnnsvc", "keras", "numpy")},
+        "the hash of the images": images.hexdigest(),
     }
 
 

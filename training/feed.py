@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from training.balance import num_with_copies, rows_with_copies
 from training.trained import Labelled
 
 
@@ -15,10 +16,23 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]  # Keras is untyped
     `start_epoch` chooses the order: the same seed and epoch give the same one on every machine.
     """
 
-    def __init__(self, labelled: Labelled, batch_size: int, *, seed: int, fills_last_batch: bool = False) -> None:
-        """`fills_last_batch` repeats images of the same epoch, for several devices: none may be left without any."""
+    def __init__(
+        self,
+        labelled: Labelled,
+        batch_size: int,
+        *,
+        seed: int,
+        fills_last_batch: bool = False,
+        copies: bool = False,
+    ) -> None:
+        """`fills_last_batch` repeats images of the same epoch, for several devices: none may be left without any.
+
+        `copies` repeats images of smaller classes, drawn anew each epoch, until each has as many as the largest.
+        """
         super().__init__()
-        self.num_images = len(labelled.labels)
+        self.num_images = num_with_copies(labelled.labels) if copies else len(labelled.labels)
+        """Of an epoch, copies among them."""
+        self._copies = copies
         self._labelled = labelled
         self._batch_size = batch_size
         self._seed = seed
@@ -27,7 +41,9 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]  # Keras is untyped
 
     def start_epoch(self, epoch: int) -> None:
         """Shuffles for this epoch, counted from 1."""
-        order = np.random.default_rng([self._seed, epoch]).permutation(self.num_images)
+        generator = np.random.default_rng([self._seed, epoch])
+        rows = rows_with_copies(self._labelled.labels, generator) if self._copies else self.num_images
+        order = generator.permutation(rows)
         if self._fills_last_batch:
             order = np.resize(order, len(self) * self._batch_size)
         self._order: NDArray[np.intp] = order

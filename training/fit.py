@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from cnnsvc.manifest import ImageShape
 from training.augment import augmented
+from training.checkpoint import Checkpoint, State
 from training.device import Device
 from training.evaluate import predict_batch_size
 from training.feed import Feed
-from training.keeper import BestEpoch
+from training.keeper import BestEpoch, state_variables
 from training.progress import Reporter
 from training.recipe import averaging, loss, optimizer
-from training.settings import ClassWeights, TrainSettings
+from training.settings import Balance, TrainSettings
 from training.trained import EpochRecord, Labelled
 
 
@@ -37,32 +38,51 @@ def fit(
     settings: TrainSettings,
     device: Device,
     reporter: Reporter,
+    checkpoint: Checkpoint | None = None,
 ) -> Fitted:
-    """Trains what `build` makes by the recipe in the settings. Raises TrainingError where the loss is no number."""
+    """Trains what `build` makes by the recipe in the settings, leaving a checkpoint before each epoch but the first.
+
+    Raises TrainingError where the loss is no number, InternalError where no checkpoint can be written, InvalidError
+    where there is none and the settings ask to resume.
+    """
+    state = checkpoint.load() if checkpoint and settings.resume else None
     settings = _with_even_batches(settings, device, reporter)
     keras.utils.set_random_seed(settings.seed)
-    feed = Feed(training, settings.batch_size, seed=settings.seed, fills_last_batch=device.num_devices > 1)
+    feed = Feed(
+        training,
+        settings.batch_size,
+        seed=settings.seed,
+        fills_last_batch=device.num_devices > 1,
+        copies=settings.balance == "copies",
+    )
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(device.dtype_policy)
     try:
         with device.scope():
             network = build()
-            trainee = augmented(network, image, settings.augment, seed=settings.seed)
+            trainee = augmented(network, image, settings)
             trainee.compile(
                 optimizer=optimizer(settings, num_steps=len(feed)),
                 loss=loss(settings),
                 metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
                 jit_compile=device.jit_compile,
             )
+            if state:
+                _restore(trainee, state)
+        epochs_done = len(state.history) if state else 0
+        feed.start_epoch(epochs_done + 1)  # Keras takes the first batches before it says that an epoch begins
         with reporter.bar("training", settings.epochs * feed.num_images, speaks=False) as advance:
             # What is trained in one batch can also be predicted in one: there are no gradients to keep.
             predict_batch = _split_evenly(max(settings.batch_size, predict_batch_size(network)), device)
-            keeper = BestEpoch(network, feed, validation, settings, predict_batch, reporter, advance)
+            keeper = BestEpoch(network, feed, validation, settings, predict_batch, reporter, advance, checkpoint, state)
+            advance(epochs_done * feed.num_images)
             trainee.fit(
                 feed,
                 epochs=settings.epochs,
-                class_weight=class_weights(settings.class_weights, training.labels),
+                initial_epoch=epochs_done,
+                class_weight=class_weights(settings.balance, training.labels),
                 callbacks=[*averaging(settings), keeper],
+                shuffle=False,  # the feed does, by seed and epoch alone
                 verbose=0,
             )
     finally:
@@ -70,9 +90,15 @@ def fit(
     return Fitted(keeper.weights, keeper.history, keeper.best.epoch)
 
 
-def class_weights(choice: ClassWeights, labels: NDArray[np.int32]) -> dict[int, float] | None:
-    """Balanced: every class weighs the same in the loss, and an image 1 on average. None: every image weighs 1."""
-    if choice == "none":
+def _restore(trainee: keras.Model, state: State) -> None:
+    trainee.optimizer.build(trainee.trainable_variables)
+    for variable, value in zip(state_variables(trainee), state.variables, strict=True):
+        variable.assign(value)
+
+
+def class_weights(balance: Balance, labels: NDArray[np.int32]) -> dict[int, float] | None:
+    """By weights: every class weighs the same in the loss, and an image 1 on average. Else None: an image weighs 1."""
+    if balance != "weights":
         return None
     counts = np.bincount(labels)
     return {label: len(labels) / (len(counts) * count) for label, count in enumerate(counts.tolist())}

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnsvc.errors import TrainingError
+from training.checkpoint import Checkpoint, State
 from training.evaluate import accuracy, cross_entropy, predict_scores
 from training.feed import Feed
 from training.progress import Advance, Reporter
@@ -36,6 +37,11 @@ def _running_means(values: list[float], width: int) -> list[float]:
     return [fmean(values[max(0, end - width) : end]) for end in range(1, len(values) + 1)]
 
 
+def state_variables(trainee: keras.Model) -> list[Any]:
+    """Weights, averages, random generators, the optimiser's moments and steps: all that training changes."""
+    return [*trainee.variables, *trainee.optimizer.variables]
+
+
 class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
     """Validates after each epoch, reports it, keeps the best weights and stops when patience ends.
 
@@ -51,10 +57,15 @@ class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is unt
         predict_batch: int,
         reporter: Reporter,
         advance: Advance,
+        checkpoint: Checkpoint | None = None,
+        state: State | None = None,
     ) -> None:
+        """`state` is what an earlier part of the run came to."""
         super().__init__()
-        self.history: list[EpochRecord] = []
-        self.weights: list[NDArray[Any]] = []
+        self.history: list[EpochRecord] = list(state.history) if state else []
+        self.weights: list[NDArray[Any]] = state.best_weights if state else []
+        self._best = best_of(self.history, settings.smoothing) if state else 0
+        self._checkpoint = checkpoint
         self._network = network
         self._feed = feed
         self._validation = validation
@@ -68,6 +79,10 @@ class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is unt
         return self.history[self._best]
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        # Not at the end of the one before, where the weights may be averaged ones that only the judging sees.
+        if self._checkpoint and self.history:
+            variables = [variable.numpy() for variable in state_variables(self.model)]
+            self._checkpoint.save(State(self.history, variables, self.weights))
         self._feed.start_epoch(epoch + 1)
         self._started_at = time.monotonic()
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from cnnsvc.errors import DatasetError
 from cnnsvc.manifest import ImageShape
+from training.balance import num_with_copies
 from training.cache import Cache, fill_cache
 from training.dataset import Listing, Split
 from training.evaluate import Labels, num_majority
@@ -38,6 +39,7 @@ def prepare(listing: Listing, image: ImageShape, settings: TrainSettings, report
     findings = findings_of(inspection)
     for line in training_lines(findings, settings):
         reporter.say(line)
+    _say_settings(settings, reporter)
     left_out = conflicting_rows(inspection) if settings.drop_conflicts else []
     grouped = inspection.grouped_without(left_out) if left_out else inspection.grouped()
     facts = inspection_facts(findings, [shown(listing.files[row].relative_to(listing.folder)) for row in left_out])
@@ -48,6 +50,7 @@ def prepare(listing: Listing, image: ImageShape, settings: TrainSettings, report
     _say_unreadable(grouped.listing, cache, reporter)
     if cache.unreadable:
         check_judgeable(cache.validation.labels, settings, reporter)
+    _say_epoch(cache.training.labels, settings, reporter)
     return Prepared(grouped.listing, image, cache, facts)
 
 
@@ -66,6 +69,23 @@ def check_judgeable(labels: Labels, settings: TrainSettings, reporter: Reporter)
     if not settings.export_dead:
         raise DatasetError(f"{text}; --export-dead trains and exports all the same")
     reporter.say(f"warning: {text}")
+
+
+def _say_settings(settings: TrainSettings, reporter: Reporter) -> None:
+    """Of settings that do nothing, or not what one may hope, beside others."""
+    if settings.augment == "none" and settings.augment_strength != 1:
+        reporter.say(f"warning: --augment-strength {settings.augment_strength:g} has no effect with --augment none")
+    if settings.balance == "copies" and (settings.augment == "none" or settings.augment_strength == 0):
+        reporter.say(
+            "warning: --balance copies without augmentation shows the network the very same images again and again,"
+            " which it may learn by heart; --balance weights needs no copies"
+        )
+
+
+def _say_epoch(labels: Labels, settings: TrainSettings, reporter: Reporter) -> None:
+    num_images = num_with_copies(labels)
+    if settings.balance == "copies" and num_images > len(labels):
+        reporter.say(f"--balance copies: {num_images} images an epoch instead of {len(labels)}")
 
 
 def _say_data(listing: Listing, split: Split, reporter: Reporter) -> None:

@@ -13,13 +13,15 @@ from cnnsvc.bundle import check_model_name
 from cnnsvc.errors import InternalError, InvalidError, TrainingError, UnsupportedError
 from cnnsvc.manifest import ImageShape
 from training.catalogue import NamedNetwork, resolve
+from training.checkpoint import Checkpoint
 from training.dataset import scan
 from training.evaluate import has_learned, least_right, majority_share, num_majority
-from training.facts import run_facts
+from training.facts import run_facts, run_identity
 from training.memory import available_memory, check_memory
 from training.prepare import Prepared, prepare
 from training.progress import Reporter, duration
 from training.quiet import quiet_loading
+from training.resume import resumable
 from training.settings import CHANNELS, LEAST_ADVISED_RATE, TrainSettings
 from training.shapes import NetworkShape, measure
 from training.trained import Trained
@@ -27,6 +29,8 @@ from training.trained import Trained
 if TYPE_CHECKING:  # TensorFlow's import takes seconds; wrong flags and folders are told before it
     import keras
 
+CHECKPOINTS_DIR: Final = ".training"
+"""In the folder of models, which skips hidden ones when it looks for something to serve."""
 _NUM_CALIBRATION: Final = 128
 
 
@@ -36,23 +40,31 @@ def train(
     """Trains on folder/<class>/* and writes models_dir/<name>/<next version>/: its path.
 
     Raises DatasetError, TrainingError for a network that did not learn, UnsupportedError for an absent device or an
-    install without TensorFlow, ExportError, InternalError where the disk fails. Nothing is left in models_dir then,
-    nor after Ctrl-C.
+    install without TensorFlow, ExportError, InternalError where the disk fails. Nothing but a checkpoint of the fit,
+    for settings.resume, is left in models_dir then, and after Ctrl-C; a published bundle leaves none.
     """
     check_model_name(name)
     _check_installed()
     _check_writable(models_dir / name)
     reporter = reporter or Reporter()
     try:
-        trained = learn(folder, name, settings, reporter)
+        trained = learn(folder, name, settings, reporter, models_dir / CHECKPOINTS_DIR)
         check_learned(trained, settings, reporter)
-        return _export(trained, models_dir, reporter)
+        path = _export(trained, models_dir, reporter)
+        if trained.checkpoint:
+            trained.checkpoint.remove()
+        return path
     except OSError as error:
         raise InternalError(f"training of {name!r} stopped: {error}") from error
 
 
-def learn(folder: Path, name: str, settings: TrainSettings, reporter: Reporter) -> Trained:
-    """Everything but the export. What can be wrong with folder and flags is found before TensorFlow's slow import."""
+def learn(
+    folder: Path, name: str, settings: TrainSettings, reporter: Reporter, checkpoints: Path | None = None
+) -> Trained:
+    """Everything but the export. What can be wrong with folder and flags is found before TensorFlow's slow import.
+
+    `checkpoints` is the folder to keep the state of the fit in.
+    """
     started_at = time.monotonic()
     network = resolve(settings.model, settings.arch)
     size = settings.image_size or network.image_size
@@ -61,7 +73,7 @@ def learn(folder: Path, name: str, settings: TrainSettings, reporter: Reporter) 
     shape = measure(network.architecture, image, len(listing.class_names))
     check_memory(shape, 1, available_memory())
     prepared = prepare(listing, image, settings, reporter)
-    trained = _fit(network, shape, prepared, settings, name, reporter)
+    trained = _fit(network, shape, prepared, settings, name, reporter, checkpoints)
     best = trained.history[trained.best_epoch - 1]
     reporter.say(
         f"best epoch {best.epoch}: validation accuracy {best.validation_accuracy:.3f}"
@@ -96,6 +108,7 @@ def _fit(
     settings: TrainSettings,
     name: str,
     reporter: Reporter,
+    checkpoints: Path | None,
 ) -> Trained:
     image, listing, cache = prepared.image, prepared.listing, prepared.cache
     with quiet_loading():  # these load TensorFlow
@@ -112,8 +125,11 @@ def _fit(
     def build() -> "keras.Model":
         return build_network(network.architecture, image, len(listing.class_names), seed=settings.seed)
 
-    with memory_errors_told():
-        fitted = fit(build, image, cache.training, cache.validation, settings, device, reporter)
+    facts = {**run_facts(settings, device, listing, cache), "inspection": prepared.inspection}
+    identity = run_identity(facts, str(network.architecture), image, cache)
+    checkpoint = Checkpoint(checkpoints, name, identity) if checkpoints else None
+    with memory_errors_told(), resumable(checkpoint, settings, reporter):
+        fitted = fit(build, image, cache.training, cache.validation, settings, device, reporter, checkpoint)
         # A new one, so that neither mixed precision nor the mirrors of several devices reach the artifacts.
         inference = build()
         inference.set_weights(fitted.weights)
@@ -128,8 +144,9 @@ def _fit(
         calibration_nhwc=_spread(cache.training.images_nhwc, _NUM_CALIBRATION),
         history=fitted.history,
         best_epoch=fitted.best_epoch,
-        facts={**run_facts(settings, device, listing, cache), "inspection": prepared.inspection},
+        facts=facts,
         folder=listing.folder,
+        checkpoint=checkpoint,
     )
 
 

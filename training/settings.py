@@ -10,7 +10,7 @@ from typer.models import OptionInfo
 from cnnsvc.errors import SettingError
 from cnnsvc.options import setting
 
-ClassWeights = Literal["none", "balanced"]
+Balance = Literal["none", "weights", "copies"]
 DeviceChoice = Literal["auto", "cpu", "gpu"]
 Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
 Augmentation = Literal["none", "light", "full"]
@@ -57,8 +57,15 @@ class TrainSettings:
     augment: Annotated[
         Augmentation, setting("Random changes to training images: light = flip, rotation, zoom; full = all.")
     ] = "light"
-    class_weights: Annotated[
-        ClassWeights, setting("Weight of a class in the loss: none = equal an image, balanced = equal a class.")
+    augment_strength: Annotated[
+        float, setting("How far these changes go: a multiple of their ranges; 0 = no change.", min=0, max=3)
+    ] = 1.0
+    balance: Annotated[
+        Balance,
+        setting(
+            "Classes of unequal size: weights = each weighs the same in the loss;"
+            " copies = images of smaller ones are repeated up to the size of the largest."
+        ),
     ] = "none"
 
     # The data.
@@ -89,6 +96,7 @@ class TrainSettings:
     ] = "auto"
     deterministic: Annotated[bool, setting("Same seed, same machine, same weights; slower.")] = False
 
+    resume: Annotated[bool, setting("Go on with a run that was cut, after its last whole epoch.")] = False
     export_dead: Annotated[bool, setting("Export the network even when it did not learn.")] = False
 
     def __post_init__(self) -> None:

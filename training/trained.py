@@ -12,6 +12,8 @@ from cnnsvc.manifest import ImageShape
 if TYPE_CHECKING:  # a folder is checked and decoded before TensorFlow's seconds of loading
     import keras
 
+    from training.checkpoint import Checkpoint
+
 
 @dataclass(frozen=True)
 class EpochRecord:
@@ -60,3 +62,5 @@ class Trained:
     """Settings, seed, package versions, data fingerprint, unreadable files: JSON-ready, for manifest and report."""
     folder: Path
     """The data, one sub-folder a class: what the names of files are relative to."""
+    checkpoint: "Checkpoint | None" = None
+    """The state of the fit on disk, of no use once the bundle is published."""

@@ -73,7 +73,7 @@ def weights_hash(fitted: Fitted) -> str:
 def _train_deterministically(folder: Path) -> None:
     from training.tensorflow_backend import choose_device
 
-    settings = replace(QUICK, deterministic=True, augment="full", class_weights="balanced", epochs=2)
+    settings = replace(QUICK, deterministic=True, augment="full", balance="weights", epochs=2)
     fitted = quick_fit(shapes_cache(folder), settings, choose_device(settings))
     _print({"weights": weights_hash(fitted)})
 
@@ -91,7 +91,7 @@ def _train_on_four_devices(folder: Path) -> None:
     few = replace(cache.validation, images_nhwc=cache.validation.images_nhwc[:5], labels=cache.validation.labels[:5])
     out = io.StringIO()
     reporter = Reporter(Console(file=out))
-    fitted = quick_fit(replace(cache, validation=few), replace(QUICK, batch_size=10), device, reporter)
+    fitted = quick_fit(replace(cache, validation=few), replace(QUICK, batch_size=10, augment="full"), device, reporter)
     best = fitted.history[fitted.best_epoch - 1]
     _print({"description": device.description, "said": out.getvalue(), **asdict(best)})
 

@@ -7,7 +7,7 @@ import pytest
 
 from cnnsvc.manifest import ImageShape
 from tests.images import shape_image
-from training.settings import Augmentation
+from training.settings import Augmentation, TrainSettings
 
 pytestmark = pytest.mark.slow
 
@@ -159,7 +159,7 @@ def test_nothing_changes_outside_training() -> None:
 
     image = ImageShape(24, 24, 3)
     network = build_network(parse("C: 4n D: 8R"), image, 3, seed=1)
-    trainee = augmented(network, image, "full", seed=1)
+    trainee = augmented(network, image, TrainSettings(augment="full"))
     images = _images()
     np.testing.assert_allclose(trainee(images, training=False), network(images.astype(np.float32)), atol=1e-6)
     assert {id(weight) for weight in trainee.trainable_weights} == {id(weight) for weight in network.trainable_weights}

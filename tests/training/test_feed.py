@@ -51,6 +51,39 @@ def test_a_filled_last_batch_repeats_the_beginning() -> None:
     assert sorted(labels[:10]) == list(range(10))
 
 
+def test_copies_make_classes_equal() -> None:
+    """Each class has as many images as the largest; which ones and in what order follows seed and epoch alone."""
+    from training.feed import Feed
+
+    labels = np.repeat(np.arange(3, dtype=np.int32), [7, 3, 1])
+    images = np.arange(11, dtype=np.uint8).reshape(11, 1, 1, 1)
+    feed = Feed(Labelled([Path(str(n)) for n in range(11)], images, labels, []), 4, seed=1, copies=True)
+    assert (feed.num_images, len(feed)) == (21, 6)
+
+    def shown(epoch: int) -> list[int]:
+        feed.start_epoch(epoch)
+        batches = [feed[index] for index in range(len(feed))]
+        rows = np.concatenate([images_nhwc.ravel() for images_nhwc, _ in batches])
+        np.testing.assert_array_equal(labels[rows], np.concatenate([labels for _, labels in batches]))
+        assert set(rows.tolist()) == set(range(11))
+        assert np.bincount(labels[rows]).tolist() == [7, 7, 7]
+        return [int(row) for row in rows]
+
+    first, second = shown(1), shown(2)
+    assert shown(1) == first != second
+    assert sorted(first) != first
+
+
+def test_copies_fill_the_last_batch_too() -> None:
+    """For several devices the last batch is full with copies as without."""
+    from training.feed import Feed
+
+    labels = np.asarray([0, 0, 0, 1], np.int32)
+    images = np.zeros((4, 1, 1, 1), np.uint8)
+    feed = Feed(Labelled([Path()] * 4, images, labels, []), 4, seed=1, fills_last_batch=True, copies=True)
+    assert [len(feed[index][1]) for index in range(len(feed))] == [4, 4]
+
+
 def test_images_alone_come_in_order() -> None:
     """Predictions see every image, in order, as float32; the last batch is filled, so no device is left without."""
     from training.feed import ImageFeed

@@ -1,7 +1,10 @@
 """training/fit.py: learning, the best epoch, and the ways a fit ends early."""
 
+import contextlib
 import io
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ from tests.images import write_image_folder
 from training.cache import Cache
 from training.device import Device
 from training.evaluate import accuracy, predict_scores
-from training.progress import Reporter
+from training.progress import Advance, Reporter
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +35,7 @@ def test_a_small_network_learns_and_its_best_epoch_comes_out(cache: Cache) -> No
     from tests.training.runs import QUICK, new_network, quick_fit
 
     out = io.StringIO()
-    settings = replace(QUICK, augment="light", class_weights="balanced", epochs=6)
+    settings = replace(QUICK, augment="light", balance="weights", epochs=6)
     fitted = quick_fit(cache, settings, reporter=Reporter(Console(file=out)))
     best = fitted.history[fitted.best_epoch - 1]
     assert best.validation_accuracy == max(record.validation_accuracy for record in fitted.history) > 0.6
@@ -45,6 +48,31 @@ def test_a_small_network_learns_and_its_best_epoch_comes_out(cache: Cache) -> No
     assert accuracy(scores, cache.validation.labels) == best.validation_accuracy
     assert out.getvalue().count("\n") == 6
     assert "epoch 6/6" in out.getvalue()
+
+
+def test_copies_lengthen_the_epoch(cache: Cache) -> None:
+    """Where classes are made equal by copies, an epoch trains on as many images as the classes then have."""
+    from tests.training.runs import QUICK, quick_fit
+
+    class Counting(Reporter):
+        counted = 0
+
+        @contextlib.contextmanager
+        def bar(self, *args: Any, **kwargs: Any) -> Iterator[Advance]:
+            with super().bar(*args, **kwargs) as advance:
+
+                def count(number: int) -> None:
+                    self.counted += number
+                    advance(number)
+
+                yield count
+
+    few = np.concatenate([np.flatnonzero(cache.training.labels == label)[: 5 - label] for label in range(3)])
+    training = replace(cache.training, images_nhwc=cache.training.images_nhwc[few], labels=cache.training.labels[few])
+    for settings, num_images in ((QUICK, 12), (replace(QUICK, balance="copies"), 15)):
+        reporter = Counting(Console(file=io.StringIO()))
+        quick_fit(replace(cache, training=training), replace(settings, epochs=2), reporter=reporter)
+        assert reporter.counted == 2 * num_images
 
 
 def test_patience_ends_a_run_that_gets_no_better(cache: Cache) -> None:
@@ -81,7 +109,7 @@ def test_mixed_precision_trains_and_its_weights_stay_float32(cache: Cache) -> No
 
     from tests.training.runs import QUICK, quick_fit
 
-    fitted = quick_fit(cache, replace(QUICK, epochs=1), Device("CPU", dtype_policy="mixed_bfloat16"))
+    fitted = quick_fit(cache, replace(QUICK, epochs=1, augment="full"), Device("CPU", dtype_policy="mixed_bfloat16"))
     assert {weight.dtype for weight in fitted.weights} == {np.dtype(np.float32)}
     assert keras.config.dtype_policy().name == "float32"
     assert np.isfinite(fitted.history[0].training_loss)
@@ -92,8 +120,9 @@ def test_balanced_weights_make_classes_equal() -> None:
     from training.fit import class_weights
 
     labels = np.asarray([0] * 6 + [1] * 2, np.int32)
-    assert class_weights("balanced", labels) == pytest.approx({0: 8 / 12, 1: 2.0})
+    assert class_weights("weights", labels) == pytest.approx({0: 8 / 12, 1: 2.0})
     assert class_weights("none", labels) is None
+    assert class_weights("copies", labels) is None
 
 
 def test_averaged_weights_are_what_an_epoch_is_judged_by(cache: Cache) -> None:

@@ -37,7 +37,7 @@ def test_a_folder_becomes_a_bundle(tmp_path: Path) -> None:
     assert manifest.artifacts["model.onnx"].accuracy > 0.6
 
 
-def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
+def test_an_interrupted_run_leaves_its_checkpoint_alone(tmp_path: Path) -> None:
     """Ctrl-C while fitting ends the program with status 130, without a traceback and without half a bundle."""
     write_image_folder(tmp_path / "data", 2, 8, 16)
     flags = ["--name", "shapes", "--models-dir", str(tmp_path / "models"), "--arch", "C: 2 D: 4R", "--epochs", "10000"]
@@ -53,13 +53,14 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
         said = []
         for line in process.stderr:
             said.append(line)
-            if line.startswith("epoch 1/"):
+            if line.startswith("epoch 2/"):
                 process.send_signal(signal.SIGINT)
                 break
         rest = process.stderr.read()
     assert process.returncode == 130, "".join(said) + rest
     assert "Traceback" not in rest
     # The notices that TensorFlow prints while it loads are held back.
-    assert len(said) == 4, said
+    assert len(said) == 5, said
+    assert "--resume goes on from it" in rest
     assert versions(tmp_path / "models/shapes") == []
-    assert not list((tmp_path).glob("models/**/*"))
+    assert [file.parent.name for file in tmp_path.glob("models/**/*") if file.is_file()] == [".training"]

@@ -31,6 +31,8 @@ def test_the_defaults_pass_their_own_checks() -> None:
         ("image_size", 7, "allowed is 8 to 2048"),
         ("device", "tpu", "--device is 'tpu'; allowed are auto, cpu, gpu"),
         ("augment", "heavy", "allowed are none, light, full"),
+        ("augment_strength", 3.5, "--augment-strength is 3.5; allowed is 0 to 3"),
+        ("balance", "balanced", "allowed are none, weights, copies"),
         ("split", "random", "allowed are grouped, keras"),
     ],
 )

@@ -10,7 +10,7 @@ from rich.console import Console
 from cnnsvc.errors import DatasetError
 from tests.training.runs import QUICK
 from tests.training.scenes import encoded, scene, write_scenes
-from training import run
+from training import prepare
 from training.cache import Cache
 from training.dataset import Listing, Split
 from training.progress import Reporter
@@ -29,7 +29,7 @@ def split_of(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> t
         seen.extend((listing, split))
         raise StoppedError
 
-    monkeypatch.setattr(run, "fill_cache", stop)
+    monkeypatch.setattr(prepare, "fill_cache", stop)
     out = io.StringIO()
     settings = TrainSettings(arch=QUICK.arch, image_size=16, **changes)
     with pytest.raises(StoppedError):

@@ -115,7 +115,7 @@ def _facts(findings: Findings) -> Iterator[str]:
     if is_imbalanced(findings):
         yield (
             f"imbalance: the largest class has {findings.imbalance:.1f} times the images of the smallest;"
-            " cnnsvc train --class-weights balanced makes each weigh the same"
+            " cnnsvc train --balance weights makes each weigh the same, --balance copies repeats the smaller"
         )
 
 
