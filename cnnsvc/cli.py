@@ -14,6 +14,7 @@ from cnnsvc.errors import CnnsvcError, Kind
 
 COMMANDS: Final = {
     "inspect": "training.inspect_command",
+    "preview": "training.preview_command",
     "train": "training.command",
     "networks": "training.networks_command",
     "serve": "service.command",

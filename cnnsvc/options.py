@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import typer
@@ -22,16 +22,19 @@ def setting(help_text: str, *flags: str, **limits: Any) -> Any:
     return typer.Option(*flags, help=help_text, **limits)
 
 
-def with_settings(settings_class: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def with_settings(
+    settings_class: type[Any], only: Collection[str] | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Turns command(settings, …) into a command that takes one flag for each field of the settings class.
 
-    The command's own parameters stay, the `settings` parameter is replaced. A ValueError from the settings class is
-    raised as SettingError.
+    `only` names the fields that are flags of this command; the others keep their defaults. The command's own
+    parameters stay, the `settings` parameter is replaced. A ValueError from the settings class is raised as
+    SettingError.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "settings"]
-        options = setting_parameters(settings_class)
+        options = [one for one in setting_parameters(settings_class) if only is None or one.name in only]
 
         @functools.wraps(command)
         def run(**values: Any) -> None:

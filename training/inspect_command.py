@@ -1,6 +1,5 @@
 """`cnnsvc inspect`: what is in a folder of images before anybody trains on it, without TensorFlow."""
 
-import importlib.util
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,11 +8,12 @@ import msgspec
 import typer
 from rich.console import Console
 
-from cnnsvc.errors import DatasetError, InvalidError, UnsupportedError
+from cnnsvc.errors import DatasetError
 from training.dataset import scan
-from training.inspection.findings import Findings, findings_of
-from training.inspection.inspection import Inspection, inspect_folder
+from training.inspection.findings import findings_of
+from training.inspection.inspection import inspect_folder
 from training.inspection.text import print_findings
+from training.page_file import check_page, write_page
 from training.progress import Reporter
 
 app = typer.Typer(add_completion=False)
@@ -30,7 +30,7 @@ def inspect(
     Findings are no failure; exit status 2 if the folder cannot be trained on.
     """
     if html is not None:
-        _check_page(html)
+        check_page(html)
     inspection = inspect_folder(scan(folder), Reporter())
     findings = findings_of(inspection)
     if as_json:
@@ -38,23 +38,8 @@ def inspect(
     else:
         print_findings(findings, Console(highlight=False))
     if html is not None:
-        _write_page(html, inspection, findings)
+        from training.inspection.page import inspection_page
+
+        write_page(html, inspection_page(inspection, findings))
     if findings.obstacle:
         raise DatasetError(f"{folder} cannot be trained on: {findings.obstacle}")
-
-
-def _check_page(html: Path) -> None:
-    """Better now than after minutes of reading."""
-    if importlib.util.find_spec("jinja2") is None:
-        raise UnsupportedError("--html needs Jinja, which is not installed; install the extra cnnsvc[train]")
-    if not html.parent.is_dir():
-        raise InvalidError(f"--html is {html}, and there is no folder {html.parent}")
-
-
-def _write_page(html: Path, inspection: Inspection, findings: Findings) -> None:
-    from training.inspection.page import inspection_page
-
-    try:
-        html.write_text(inspection_page(inspection, findings), encoding="utf-8")
-    except OSError as error:
-        raise InvalidError(f"--html {html} cannot be written: {error.strerror}") from None

@@ -78,14 +78,20 @@ def golden_images(folder: Path, manifest: Manifest) -> list[GoldenImage]:
     return images
 
 
-def thumbnail(image_hwc: NDArray[np.uint8]) -> str:
-    """A JPEG of at most 128 pixels a side of a grey or RGB image."""
-    channels = image_hwc.shape[2]
-    image = Image.fromarray(np.ascontiguousarray(image_hwc[..., 0] if channels == 1 else image_hwc))
-    image.thumbnail((_MAX_SIDE, _MAX_SIDE), Image.Resampling.LANCZOS)
+def thumbnail(image_hwc: NDArray[np.uint8], max_side: int = _MAX_SIDE) -> str:
+    """A JPEG of at most so many pixels a side of a grey or RGB image."""
+    image = _pillow(image_hwc)
+    image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=_JPEG_QUALITY, optimize=True)
     return _data_uri("jpeg", stream.getvalue())
+
+
+def exact_picture(image_hwc: NDArray[np.uint8]) -> str:
+    """A PNG of the very pixels of a grey or RGB image."""
+    stream = io.BytesIO()
+    _pillow(image_hwc).save(stream, "PNG", optimize=True)
+    return _data_uri("png", stream.getvalue())
 
 
 def matrix_picture(confusion_kk: NDArray[np.int64]) -> str:
@@ -98,6 +104,10 @@ def matrix_picture(confusion_kk: NDArray[np.int64]) -> str:
     stream = io.BytesIO()
     Image.fromarray(rgba).save(stream, "PNG", optimize=True)
     return _data_uri("png", stream.getvalue())
+
+
+def _pillow(image_hwc: NDArray[np.uint8]) -> Image.Image:
+    return Image.fromarray(np.ascontiguousarray(image_hwc[..., 0] if image_hwc.shape[2] == 1 else image_hwc))
 
 
 def _data_uri(image_format: str, content: bytes) -> str:

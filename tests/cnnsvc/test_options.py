@@ -41,6 +41,21 @@ def test_defaults_flags_and_variables() -> None:
     assert _seen == [_Settings(), _Settings(5), _Settings(7, False)]
 
 
+def test_a_command_may_take_some_of_the_fields() -> None:
+    """The others are no flags of it, and keep their defaults whatever the environment says."""
+    app, seen = typer.Typer(), []
+
+    @app.command()
+    @with_settings(_Settings, only=("num_cakes",))
+    def taste(settings: _Settings) -> None:
+        seen.append(settings)
+
+    runner = CliRunner()
+    assert runner.invoke(app, ["--num-cakes", "4"], env={"CNNSVC_IS_SWEET": "false"}).exit_code == 0
+    assert seen == [_Settings(4, True)]
+    assert runner.invoke(app, ["--no-is-sweet"]).exit_code == 2
+
+
 def test_a_value_out_of_range_is_refused() -> None:
     """Typer names the flag and the range."""
     result = CliRunner().invoke(_app, ["k", "--num-cakes", "0"])

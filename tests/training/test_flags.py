@@ -12,6 +12,7 @@ import training
 from training.command import train
 from training.inspect_command import inspect as inspect_data
 from training.networks_command import networks
+from training.preview_command import preview
 from training.settings import TrainSettings
 
 FOLDER = Path(training.__file__).parent
@@ -20,7 +21,9 @@ FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 def known_flags() -> set[str]:
     names = [field.name for field in dataclasses.fields(TrainSettings)]
-    names += [name for command in (train, networks, inspect_data) for name in inspect.signature(command).parameters]
+    names += [
+        name for command in (train, networks, inspect_data, preview) for name in inspect.signature(command).parameters
+    ]
     return {"--" + name.replace("_", "-") for name in names} | {"--json"}
 
 
@@ -35,7 +38,7 @@ def mentioned_flags(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", sorted([*FOLDER.rglob("*.py"), *FOLDER.rglob("*.j2")]), ids=lambda path: path.name)
 def test_every_flag_that_is_named_exists(path: Path) -> None:
-    """An error that advises a flag advises one that `cnnsvc train`, `inspect` or `networks` takes."""
+    """An error that advises a flag advises one that `cnnsvc train`, `inspect`, `preview` or `networks` takes."""
     assert mentioned_flags(path) <= known_flags()
 
 
