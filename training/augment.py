@@ -84,8 +84,8 @@ class Movement(_RandomLayer):
 
     def __init__(self, ranges: Ranges, *, seed: int) -> None:
         super().__init__(ranges, seed=seed)
-        # XLA has no TensorFlow kernel for it; as for Keras' own layers, jit_compile="auto" then does without.
-        self.supports_jit = False
+        # TensorFlow's resampling has no kernel for XLA; jit_compile="auto" then does without.
+        self.supports_jit = keras.backend.backend() != "tensorflow"
 
     def call(self, images: Any, training: bool | None = None) -> Any:
         if not training:

@@ -2,8 +2,10 @@
 
 import base64
 import io
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,13 @@ def shown(document: Document) -> list[Any]:
     """The pictures of a page of small images, uint8 (H, W, C) or grey (H, W)."""
     contents = [image["src"].removeprefix("data:image/png;base64,") for image in document.all("img")]
     return [np.asarray(Image.open(io.BytesIO(base64.b64decode(content)))) for content in contents]
+
+
+def claims_to_be_large() -> bytes:
+    """A PNG whose header speaks of 200 million pixels."""
+    content = encoded(scene(1), "PNG")
+    header = b"IHDR" + struct.pack(">II", 20_000, 10_000) + content[24:29]
+    return content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:]
 
 
 @pytest.fixture
@@ -148,7 +157,7 @@ def test_the_size_is_that_of_a_training() -> None:
 def test_a_wrong_path_is_told(tmp_path: Path, name: str, complaint: str) -> None:
     """The error names the file and what is wrong with it."""
     (tmp_path / "notes.txt").write_bytes(b"no image")
-    Image.new("1", (20_000, 10_000)).save(tmp_path / "large.png")
+    (tmp_path / "large.png").write_bytes(claims_to_be_large())
     done = CliRunner().invoke(app, [str(tmp_path / name), "--html", str(tmp_path / "page.html")])
     assert isinstance(done.exception, InvalidError)
     assert name in str(done.exception)
