@@ -10,7 +10,7 @@ from rich.console import Console
 from cnnsvc.errors import DatasetError
 from tests.training.runs import QUICK
 from tests.training.scenes import encoded, scene, write_scenes
-from training import prepare
+from training import prepare, run
 from training.cache import Cache
 from training.dataset import Listing, Split
 from training.progress import Reporter
