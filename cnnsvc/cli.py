@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "inspect": "training.inspect_command",
     "preview": "training.preview_command",
     "train": "training.command",
+    "ablate": "training.ablate_command",
     "networks": "training.networks_command",
     "serve": "service.command",
     "token": "service.token_command",
