@@ -17,6 +17,8 @@ COMMANDS: Final = {
     "preview": "training.preview_command",
     "train": "training.command",
     "ablate": "training.ablate_command",
+    "evaluate": "training.evaluate_command",
+    "compare": "training.compare_command",
     "networks": "training.networks_command",
     "serve": "service.command",
     "token": "service.token_command",

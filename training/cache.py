@@ -65,10 +65,20 @@ def fill_cache(listing: Listing, split: Split, image: ImageShape, *, limit_mib: 
         _readable(split.training, reads[:num_training], rows[:num_training]),
         _readable(split.validation, reads[num_training:], rows[num_training:]),
         [Unreadable(file, read.reason) for file, read in zip(files, reads, strict=True) if read.reason is not None],
-        _fingerprint(listing, dict(zip(files, reads, strict=True))),
+        fingerprint_of(listing, {file: read.content_sha256 for file, read in zip(files, reads, strict=True)}),
     )
     _check(listing, cache)
     return cache
+
+
+def fingerprint_of(listing: Listing, sha256s: dict[Path, str]) -> dict[str, str]:
+    """By class name, from the SHA-256 of each file's content."""
+    digests = [hashlib.sha256() for _ in listing.class_names]
+    named = [(os.fsencode(file.relative_to(listing.folder)), file) for file in listing.files]
+    for (name, file), label in sorted(zip(named, listing.labels.tolist(), strict=True)):
+        # Length first, so that no two lists of names and contents read the same.
+        digests[label].update(b"%d:%s %s\n" % (len(name), name, sha256s[file].encode()))
+    return {name: digest.hexdigest() for name, digest in zip(listing.class_names, digests, strict=True)}
 
 
 def _rows(num_images: int, image: ImageShape, limit_mib: int) -> NDArray[np.uint8]:
@@ -130,15 +140,6 @@ def _readable(subset: Subset, reads: Sequence[_Read], rows: NDArray[np.uint8]) -
         subset.labels[kept],
         [reads[row].content_sha256 for row in kept],
     )
-
-
-def _fingerprint(listing: Listing, reads: dict[Path, _Read]) -> dict[str, str]:
-    digests = [hashlib.sha256() for _ in listing.class_names]
-    named = [(os.fsencode(file.relative_to(listing.folder)), file) for file in listing.files]
-    for (name, file), label in sorted(zip(named, listing.labels.tolist(), strict=True)):
-        # Length first, so that no two lists of names and contents read the same.
-        digests[label].update(b"%d:%s %s\n" % (len(name), name, reads[file].content_sha256.encode()))
-    return {name: digest.hexdigest() for name, digest in zip(listing.class_names, digests, strict=True)}
 
 
 def _check(listing: Listing, cache: Cache) -> None:

@@ -59,14 +59,31 @@ def scan(folder: Path) -> Listing:
     labels: list[int] = []
     ignored: Counter[str] = Counter()
     for label, class_name in enumerate(class_names):
-        found = _walk(folder / class_name)
-        images = [file for file in found if file.name.lower().endswith(KERAS_EXTENSIONS)]
-        ignored_here = Counter(file.suffix.lower() or "(none)" for file in set(found).difference(images))
+        images, ignored_here = images_of(folder / class_name)
         ignored += ignored_here
         _check_class(folder / class_name, len(images), ignored_here)
         files += images
         labels += [label] * len(images)
     return Listing(folder, class_names, files, np.asarray(labels, np.int32), dict(sorted(ignored.items())))
+
+
+def class_folders(folder: Path) -> list[str]:
+    """Names of the sub-folders that may be classes, sorted; hidden ones are none. Raises DatasetError for no folder."""
+    if not folder.exists():
+        raise DatasetError(f"{folder} does not exist; expected a folder with one sub-folder a class")
+    if not folder.is_dir():
+        raise DatasetError(f"{folder} is a file; expected a folder with one sub-folder a class")
+    try:
+        return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    except OSError as error:
+        raise DatasetError(f"{folder} cannot be listed: {error.strerror}") from None
+
+
+def images_of(class_dir: Path) -> tuple[list[Path], Counter[str]]:
+    """The files of a class that count as images, and how many do not, by extension. Raises DatasetError."""
+    found = _walk(class_dir)
+    images = [file for file in found if file.name.lower().endswith(KERAS_EXTENSIONS)]
+    return images, Counter(file.suffix.lower() or "(none)" for file in set(found).difference(images))
 
 
 def split_like_keras(listing: Listing, validation_split: float, seed: int) -> Split:
@@ -117,14 +134,7 @@ def without(listing: Listing, rows: Collection[int]) -> Listing:
 
 
 def _class_names(folder: Path) -> list[str]:
-    if not folder.exists():
-        raise DatasetError(f"{folder} does not exist; expected a folder with one sub-folder a class")
-    if not folder.is_dir():
-        raise DatasetError(f"{folder} is a file; expected a folder with one sub-folder a class")
-    try:
-        names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    except OSError as error:
-        raise DatasetError(f"{folder} cannot be listed: {error.strerror}") from None
+    names = class_folders(folder)
     if not names:
         raise DatasetError(f"{folder} has no sub-folders; expected one a class, with its images inside")
     if len(names) == 1:

@@ -1,7 +1,6 @@
 """What the report page says about a network in figures: its fitness, its confusions, its settings."""
 
 import dataclasses
-import math
 import typing
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,12 +11,12 @@ from typer.models import OptionInfo
 
 from cnnsvc.engines.base import Scores
 from training.evaluate import Labels, accuracy, has_learned, majority_share
+from training.intervals import wilson_interval
 from training.settings import TrainSettings
 from training.trained import Trained
 
 WIDE_GAP: Final = 0.15
 SMALL_GAP: Final = 0.05
-_Z_95: Final = 1.96
 
 
 @dataclass(frozen=True)
@@ -55,14 +54,6 @@ def fitness_of(trained: Trained, scores_nk: Scores) -> Fitness:
         has_learned=has_learned(found, labels),
         interval=wilson_interval(found, len(labels)),
     )
-
-
-def wilson_interval(share: float, num_images: int) -> tuple[float, float]:
-    """The 95 % interval of a share. Source: E. B. Wilson, Journal of the American Statistical Association 22, 1927."""
-    weight = _Z_95**2 / num_images
-    middle = (share + weight / 2) / (1 + weight)
-    reach = _Z_95 / (1 + weight) * math.sqrt(share * (1 - share) / num_images + weight / (4 * num_images))
-    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.training.reports import finished, scores_for
-from training.report_findings import class_data, fitness_of, frequent_confusions, settings_of, wilson_interval
+from training.report_findings import class_data, fitness_of, frequent_confusions, settings_of
 
 
 def test_fitness() -> None:
@@ -15,13 +15,6 @@ def test_fitness() -> None:
     assert (fitness.majority_name, fitness.majority_share) == ("b", 0.75)
     assert fitness.gap == -0.25
     assert not fitness.has_learned
-
-
-def test_the_interval() -> None:
-    """Wilson's interval, with the figures of statsmodels.stats.proportion.proportion_confint."""
-    assert wilson_interval(119 / 187, 187) == pytest.approx((0.5653, 0.7019), abs=5e-4)
-    assert wilson_interval(1.0, 60) == pytest.approx((0.9398, 1.0), abs=5e-4)
-    assert wilson_interval(0.0, 1)[0] == pytest.approx(0)
 
 
 def test_the_most_frequent_confusions() -> None:
