@@ -1,5 +1,6 @@
 """What a network answers to the files of a folder, by the code that serves and past those that cannot be read."""
 
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,17 +9,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnsvc.engines.base import Engine, Images, Scores
+from cnnsvc.engines.base import Images, Scores
 from cnnsvc.errors import DatasetError, EngineError, ImageError, TooLargeError
 from cnnsvc.pixels import Pixels
 from training.cache import Unreadable
 from training.dataset import Listing
 from training.evaluate import Labels
 from training.originals import read_file, sha256_of
-from training.progress import Reporter
+from training.progress import Advance, Reporter
 
 Decode = Callable[[bytes], Pixels]
 """An encoded image to uint8 (H, W, C). Raises ImageError, TooLargeError."""
+Run = Callable[[Images], Scores]
+"""uint8 (N, H, W, C) to float32 (N, K). Raises EngineError."""
 
 
 @dataclass(frozen=True)
@@ -50,20 +53,22 @@ class _Answer:
     reason: str = ""
 
 
-def answer_all(listing: Listing, decode: Decode, engine: Engine, reporter: Reporter) -> Answers:
-    """As many files at once as the engine has streams.
+def answer_all(
+    listing: Listing, decode: Decode, run: Run, *, num_threads: int, reporter: Reporter | None = None
+) -> Answers:
+    """So many files at once; a reporter shows how far it is.
 
     Raises DatasetError where no file can be read, EngineError where the network fails or gives scores that are no
     numbers.
     """
 
     def answer(file: Path) -> _Answer:
-        return _answer(file, decode, engine)
+        return _answer(file, decode, run)
 
-    pool = ThreadPoolExecutor(engine.num_streams, thread_name_prefix="judge")
+    pool = ThreadPoolExecutor(num_threads, thread_name_prefix="judge")
     found: list[_Answer] = []
     try:
-        with reporter.bar("judging", len(listing.files)) as advance:
+        with _bar(reporter, len(listing.files)) as advance:
             for one in pool.map(answer, listing.files):
                 found.append(one)
                 advance(1)
@@ -82,7 +87,11 @@ def answer_all(listing: Listing, decode: Decode, engine: Engine, reporter: Repor
     return Answers(listing, [one.sha256 for one in found], unreadable, rows, np.stack(scores))
 
 
-def _answer(file: Path, decode: Decode, engine: Engine) -> _Answer:
+def _bar(reporter: Reporter | None, total: int) -> contextlib.AbstractContextManager[Advance]:
+    return reporter.bar("judging", total) if reporter else contextlib.nullcontext(lambda count: None)
+
+
+def _answer(file: Path, decode: Decode, run: Run) -> _Answer:
     sha256 = ""
     try:
         content = read_file(file)
@@ -90,7 +99,7 @@ def _answer(file: Path, decode: Decode, engine: Engine) -> _Answer:
         images_nhwc: Images = decode(content)[None]
     except (ImageError, TooLargeError) as error:
         return _Answer(sha256, None, str(error))
-    scores_nk = engine.run(images_nhwc)
+    scores_nk = run(images_nhwc)
     if not np.isfinite(scores_nk).all():
-        raise EngineError(f"{engine.artifact} in {engine.name} gives scores that are no numbers for {file}")
+        raise EngineError(f"the network gives scores that are no numbers for {file}")
     return _Answer(sha256, scores_nk[0])

@@ -20,9 +20,15 @@ def train(
     models_dir: Annotated[
         Path, typer.Option(help="Folder of models; the bundle becomes <models-dir>/<name>/<next version>/.")
     ] = Path("models"),
+    test: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder like FOLDER with other images: never trained or chosen on, it judges the finished bundle."
+        ),
+    ] = None,
 ) -> None:
     """Train a network on a folder of images and write a proven bundle."""
     from training.run import train as run  # TensorFlow takes seconds to import
 
-    bundle_path = run(folder, name, models_dir, settings)
+    bundle_path = run(folder, name, models_dir, settings, test=test)
     typer.echo(bundle_path)

@@ -88,8 +88,8 @@ def check_same_classes(a: Manifest, b: Manifest) -> None:
 
 def compare_models(a: Model, b: Model, listing: Listing, reporter: Reporter) -> Comparison:
     """The listing has A's class names. Raises DatasetError where no file can be read, EngineError."""
-    answers_a = answer_all(listing, a.decode, a.engine, reporter)
-    answers_b = _in_order_of(a.manifest, b.manifest, answer_all(listing, b.decode, b.engine, reporter))
+    answers_a, answers_b = _answers(a, listing, reporter), _answers(b, listing, reporter)
+    answers_b = _in_order_of(a.manifest, b.manifest, answers_b)
     shared = np.intersect1d(answers_a.rows, answers_b.rows)
     if not len(shared):
         raise InvalidError(f"no file of {listing.folder} can be read by both bundles")
@@ -121,6 +121,10 @@ def compare_models(a: Model, b: Model, listing: Listing, reporter: Reporter) -> 
             for row in np.flatnonzero(predicted_a != predicted_b).tolist()
         ],
     )
+
+
+def _answers(model: Model, listing: Listing, reporter: Reporter) -> Answers:
+    return answer_all(listing, model.decode, model.engine.run, num_threads=model.engine.num_streams, reporter=reporter)
 
 
 def _in_order_of(wanted: Manifest, own: Manifest, answers: Answers) -> Answers:

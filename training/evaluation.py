@@ -37,12 +37,13 @@ class Evaluation:
 
 def evaluate_model(model: Model, listing: Listing, reporter: Reporter) -> Evaluation:
     """Raises DatasetError where no file can be read, EngineError where the network fails."""
-    answers = answer_all(listing, model.decode, model.engine, reporter)
+    engine = model.engine
+    answers = answer_all(listing, model.decode, engine.run, num_threads=engine.num_streams, reporter=reporter)
     return Evaluation(
         model=model.manifest.name,
         version=model.manifest.version,
-        artifact=model.engine.artifact,
-        engine=model.engine.name,
+        artifact=engine.artifact,
+        engine=engine.name,
         folder=shown(listing.folder),
         num_files=len(listing.files),
         ignored=listing.num_ignored,

@@ -1,5 +1,6 @@
 """From a folder to decoded images, split and judged fit to train on; what a training and a search begin with."""
 
+import time
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,11 +13,13 @@ from training.cache import Cache, fill_cache
 from training.dataset import Listing, Split
 from training.evaluate import Labels, num_majority
 from training.grouped_split import split_images
+from training.held_out import HeldOut, hold_out
 from training.inspection.findings import findings_of, inspection_facts, shown
 from training.inspection.inspection import conflicting_rows, inspect_folder
 from training.inspection.text import training_lines
 from training.progress import Reporter
 from training.settings import TrainSettings
+from training.timings import UNTIMED, Timings
 
 _FEW_IMAGES: Final = 20
 """With fewer to validate on, one image is more than five points of accuracy."""
@@ -31,11 +34,21 @@ class Prepared:
     cache: Cache
     inspection: dict[str, Any]
     """What was found in the folder, JSON-ready."""
+    timings: Timings = UNTIMED
+    held_out: HeldOut | None = None
+    """What will be tested on."""
 
 
-def prepare(listing: Listing, image: ImageShape, settings: TrainSettings, reporter: Reporter) -> Prepared:
-    """Inspects, splits and decodes the images, and says what a person should know. Raises DatasetError."""
+def prepare(
+    listing: Listing, image: ImageShape, settings: TrainSettings, reporter: Reporter, test: Listing | None = None
+) -> Prepared:
+    """Inspects, splits and decodes the images, and says what a person should know. Raises DatasetError.
+
+    Images to test on are compared with them.
+    """
+    started_at = time.monotonic()
     inspection = inspect_folder(listing, reporter)
+    inspection_seconds = time.monotonic() - started_at
     findings = findings_of(inspection)
     for line in training_lines(findings, settings):
         reporter.say(line)
@@ -46,12 +59,15 @@ def prepare(listing: Listing, image: ImageShape, settings: TrainSettings, report
     split = split_images(grouped, settings)
     _say_data(grouped.listing, split, reporter)
     check_judgeable(split.validation.labels, settings, reporter)
+    held_out = hold_out(test, inspection, left_out, reporter) if test else None
+    started_at = time.monotonic()
     cache = fill_cache(grouped.listing, split, image, limit_mib=settings.cache_limit_mib, reporter=reporter)
+    timings = Timings(inspection_seconds, time.monotonic() - started_at)
     _say_unreadable(grouped.listing, cache, reporter)
     if cache.unreadable:
         check_judgeable(cache.validation.labels, settings, reporter)
     _say_epoch(cache.training.labels, settings, reporter)
-    return Prepared(grouped.listing, image, cache, facts)
+    return Prepared(grouped.listing, image, cache, facts, timings, held_out)
 
 
 def check_judgeable(labels: Labels, settings: TrainSettings, reporter: Reporter) -> None:

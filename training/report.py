@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cnnsvc.engines.base import Scores
 from training.evaluate import ClassQuality, accuracy, class_qualities, confusion_matrix
+from training.held_out import HeldOutResult
 from training.trained import EpochRecord, Trained
 
 REPORT_DIR: Final = "report"
@@ -23,7 +24,9 @@ _ROW_INCHES: Final = 0.28
 _HEADINGS: Final = ("class", "images", "predicted", "right", "precision", "recall", "F1")
 
 
-def write_report(folder: Path, trained: Trained, scores_nk: Scores, export: dict[str, Any]) -> None:
+def write_report(
+    folder: Path, trained: Trained, scores_nk: Scores, export: dict[str, Any], tested: HeldOutResult | None = None
+) -> None:
     """Writes report/ into the bundle folder.
 
     `scores_nk` are the network's own over the validation split, float32 (N, K); `export` is what the proof found,
@@ -45,6 +48,7 @@ def write_report(folder: Path, trained: Trained, scores_nk: Scores, export: dict
         "class_names": trained.class_names,
         "confusion": confusion_kk.tolist(),
         "classes": [asdict(quality) for quality in qualities],
+        "test": asdict(tested) if tested else None,
         "export": export,
         "training": trained.facts,
     }

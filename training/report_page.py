@@ -15,6 +15,7 @@ from training import report_charts
 from training.evaluate import class_qualities, confusion_matrix
 from training.export.agreement import NEAR_TIE
 from training.export.parity import Proof
+from training.held_out import HeldOutResult
 from training.page_templates import template
 from training.report import REPORT_DIR
 from training.report_charts import curve_chart, thinned
@@ -33,9 +34,11 @@ _NUM_CONFUSIONS: Final = 10
 _KNOWN_FACTS: Final = ("settings", "seed", "device", "precision", "python", "packages", "data", "unreadable")
 
 
-def write_page(folder: Path, trained: Trained, proof: Proof, manifest: Manifest) -> None:
+def write_page(
+    folder: Path, trained: Trained, proof: Proof, manifest: Manifest, tested: HeldOutResult | None = None
+) -> None:
     """Writes report/report.html into the bundle folder, whose report/ and golden/ are there."""
-    page = template("report_page.html.j2").render(_contents(folder, trained, proof, manifest))
+    page = template("report_page.html.j2").render(_contents(folder, trained, proof, manifest), tested=tested)
     (folder / REPORT_DIR / PAGE_NAME).write_text(page, encoding="utf-8")
 
 

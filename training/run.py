@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,7 @@ from training.checkpoint import Checkpoint
 from training.dataset import scan
 from training.evaluate import has_learned, least_right, majority_share, num_majority
 from training.facts import run_facts, run_identity
+from training.judged_folder import scan_judged
 from training.memory import available_memory, check_memory
 from training.prepare import Prepared, prepare
 from training.progress import Reporter, duration
@@ -35,9 +37,15 @@ _NUM_CALIBRATION: Final = 128
 
 
 def train(
-    folder: Path, name: str, models_dir: Path, settings: TrainSettings, *, reporter: Reporter | None = None
+    folder: Path,
+    name: str,
+    models_dir: Path,
+    settings: TrainSettings,
+    *,
+    test: Path | None = None,
+    reporter: Reporter | None = None,
 ) -> Path:
-    """Trains on folder/<class>/* and writes models_dir/<name>/<next version>/: its path.
+    """Trains on folder/<class>/*, judges on test/<class>/* and writes models_dir/<name>/<next version>/: its path.
 
     Raises DatasetError, TrainingError for a network that did not learn, UnsupportedError for an absent device or an
     install without TensorFlow, ExportError, InternalError where the disk fails. Nothing but a checkpoint of the fit,
@@ -48,7 +56,7 @@ def train(
     _check_writable(models_dir / name)
     reporter = reporter or Reporter()
     try:
-        trained = learn(folder, name, settings, reporter, models_dir / CHECKPOINTS_DIR)
+        trained = learn(folder, name, settings, reporter, test, models_dir / CHECKPOINTS_DIR)
         check_learned(trained, settings, reporter)
         path = _export(trained, models_dir, reporter)
         if trained.checkpoint:
@@ -59,7 +67,12 @@ def train(
 
 
 def learn(
-    folder: Path, name: str, settings: TrainSettings, reporter: Reporter, checkpoints: Path | None = None
+    folder: Path,
+    name: str,
+    settings: TrainSettings,
+    reporter: Reporter,
+    test: Path | None = None,
+    checkpoints: Path | None = None,
 ) -> Trained:
     """Everything but the export. What can be wrong with folder and flags is found before TensorFlow's slow import.
 
@@ -70,9 +83,10 @@ def learn(
     size = settings.image_size or network.image_size
     image = ImageShape(size, size, CHANNELS[settings.color])
     listing = scan(folder)
+    tested_on = scan_judged(test, listing.class_names) if test else None
     shape = measure(network.architecture, image, len(listing.class_names))
     check_memory(shape, 1, available_memory())
-    prepared = prepare(listing, image, settings, reporter)
+    prepared = prepare(listing, image, settings, reporter, tested_on)
     trained = _fit(network, shape, prepared, settings, name, reporter, checkpoints)
     best = trained.history[trained.best_epoch - 1]
     reporter.say(
@@ -128,8 +142,10 @@ def _fit(
     facts = {**run_facts(settings, device, listing, cache), "inspection": prepared.inspection}
     identity = run_identity(facts, str(network.architecture), image, cache)
     checkpoint = Checkpoint(checkpoints, name, identity) if checkpoints else None
+    started_at = time.monotonic()
     with memory_errors_told(), resumable(checkpoint, settings, reporter):
         fitted = fit(build, image, cache.training, cache.validation, settings, device, reporter, checkpoint)
+        timings = replace(prepared.timings, training_seconds=time.monotonic() - started_at)
         # A new one, so that neither mixed precision nor the mirrors of several devices reach the artifacts.
         inference = build()
         inference.set_weights(fitted.weights)
@@ -147,6 +163,8 @@ def _fit(
         facts=facts,
         folder=listing.folder,
         checkpoint=checkpoint,
+        timings=timings,
+        held_out=prepared.held_out,
     )
 
 

@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnsvc.manifest import ImageShape
+from training.timings import UNTIMED, Timings
 
 if TYPE_CHECKING:  # a folder is checked and decoded before TensorFlow's seconds of loading
     import keras
 
     from training.checkpoint import Checkpoint
+    from training.held_out import HeldOut
 
 
 @dataclass(frozen=True)
@@ -64,3 +66,7 @@ class Trained:
     """The data, one sub-folder a class: what the names of files are relative to."""
     checkpoint: "Checkpoint | None" = None
     """The state of the fit on disk, of no use once the bundle is published."""
+    timings: Timings = UNTIMED
+    """Without the export."""
+    held_out: "HeldOut | None" = None
+    """What it is yet to be tested on."""

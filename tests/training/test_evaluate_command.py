@@ -12,11 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from cnnsvc import pixels
+from cnnsvc.engines.base import Images, Scores
 from cnnsvc.errors import BundleError, DatasetError, EngineError
 from cnnsvc.manifest import read_manifest, write_manifest
 from tests.bundles import CLASS_NAMES, write_bundle
 from tests.encoded import encode
-from tests.fakes import FunctionEngine
 from tests.training.judged import write_judged_folder
 from training.answers import answer_all
 from training.cache import fingerprint_of
@@ -24,7 +24,6 @@ from training.dataset import scan
 from training.evaluate_command import app
 from training.judged_folder import scan_judged
 from training.originals import sha256_of
-from training.progress import Reporter
 
 ROOT = Path(__file__).parents[2]
 
@@ -124,10 +123,14 @@ def test_what_cannot_be_judged(bundle: Path, tmp_path: Path) -> None:
 
 def test_scores_that_are_no_numbers(folder: Path) -> None:
     """A network that answers so is an error, not a figure."""
-    engine = FunctionEngine(lambda images_nhwc: np.full((len(images_nhwc), 3), np.nan, np.float32))
-    listing = scan_judged(folder, CLASS_NAMES)
+
+    def run_badly(images_nhwc: Images) -> Scores:
+        return np.full((len(images_nhwc), 3), np.nan, np.float32)
+
     with pytest.raises(EngineError, match="no numbers for"):
-        answer_all(listing, lambda content: pixels.decode(content, 24, 32, 3), engine, Reporter())
+        answer_all(
+            scan_judged(folder, CLASS_NAMES), lambda file: pixels.decode(file, 24, 32, 3), run_badly, num_threads=2
+        )
 
 
 def test_no_tensorflow(bundle: Path, folder: Path) -> None:

@@ -2,8 +2,9 @@
 
 import contextlib
 import datetime
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,14 +13,15 @@ import msgspec
 import numpy as np
 import tensorflow as tf
 
+from cnnsvc import pixels
 from cnnsvc.bundle import check_model_name, publish, staging
 from cnnsvc.engines.base import BFLOAT16, Engine, Images, Scores
 from cnnsvc.engines.golden import DEFAULT_TOLERANCE, TOLERANCES, disagreements, write_golden
 from cnnsvc.engines.load import open_engine
 from cnnsvc.engines.openvino import has_bfloat16
-from cnnsvc.errors import EngineError, ExportError, ImageError
+from cnnsvc.errors import DatasetError, EngineError, ExportError, ImageError
 from cnnsvc.manifest import MANIFEST_FORMAT, Manifest, Network
-from cnnsvc.pixels import PIXELS_VERSION
+from cnnsvc.pixels import PIXELS_VERSION, Pixels
 from training.evaluate import predict_batch_size
 from training.export.agreement import OTHER_DECODER, ROUNDED, Agreement, Candidate
 from training.export.drafts import written_drafts
@@ -38,6 +40,7 @@ from training.export.parity import (
 from training.export.savedmodel import LoadedSavedModel, write_saved_model
 from training.export.triton import write_triton_files
 from training.export.warmup import bytes_log, classify_log, predict_logs, write_warmup
+from training.held_out import HeldOutResult, judge_held_out, result_facts, result_lines
 from training.report import write_report
 from training.report_page import write_page
 from training.trained import Trained
@@ -55,6 +58,7 @@ def export_bundle(trained: Trained, models_dir: Path, *, on_step: Callable[[str]
     check_model_name(trained.name)
     model_dir = models_dir / trained.name
     with staging(model_dir) as folder:
+        started_at = time.monotonic()
         on_step("writing the SavedModel")
         write_saved_model(trained.network, trained.class_names, trained.image, folder)
         on_step(f"writing {ONNX_NAME}")
@@ -78,17 +82,48 @@ def export_bundle(trained: Trained, models_dir: Path, *, on_step: Callable[[str]
             on_step("recording golden answers")
             kept = dict.fromkeys((one.artifact, one.draft) for one in proof.agreements)
             _write_answers(folder, trained, examples, {one[0]: answers[one] for one in kept if one in answers})
+            seconds = time.monotonic() - started_at
+            tested = _tested(trained, exact[0], on_step)
+        trained = _with_facts(trained, tested, seconds)
         on_step("writing the report")
         export = {"agreements": [asdict(agreement) for agreement in proof.agreements]}
-        write_report(folder, trained, proof.scores_nk, export)
+        write_report(folder, trained, proof.scores_nk, export, tested)
         manifest = _manifest(trained, proof, int8)
-        write_page(folder, trained, proof, manifest)
+        write_page(folder, trained, proof, manifest, tested)
         path = publish(folder, manifest)
     try:
         write_triton_files(model_dir, msgspec.structs.replace(manifest, version=int(path.name)))
     except OSError as error:  # the bundle is published and whole without them
         on_step(f"warning: the files for Triton beside {path} could not be written: {error}")
     return path
+
+
+def _tested(trained: Trained, served: Candidate, on_step: Callable[[str], None]) -> HeldOutResult | None:
+    """No training is lost for a test folder that is gone by now."""
+    if trained.held_out is None:
+        return None
+    image = trained.image
+
+    def decode(image_bytes: bytes) -> Pixels:
+        return pixels.decode(image_bytes, image.height, image.width, image.channels)
+
+    on_step(f"judging {served.artifact} on {len(trained.held_out.listing.files)} test images")
+    try:
+        tested = judge_held_out(trained.held_out, served.artifact, decode, served.run)
+    except (DatasetError, EngineError) as error:
+        on_step(f"warning: not tested: {error}")
+        return None
+    for line in result_lines(tested):
+        on_step(line)
+    return tested
+
+
+def _with_facts(trained: Trained, tested: HeldOutResult | None, export_seconds: float) -> Trained:
+    """On record for people: how long everything took, and the figures of the test."""
+    facts = {**trained.facts, "timings": asdict(replace(trained.timings, export_seconds=export_seconds))}
+    if tested:
+        facts["test"] = result_facts(tested)
+    return replace(trained, facts=facts)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from training.dataset import Listing, without
 from training.grouped_split import Grouped
 from training.inspection.duplicates import Duplicates, find_duplicates
-from training.inspection.glance import Glance, glance_all
+from training.inspection.glance import Glance, Thumbs, glance_all
 from training.progress import Reporter
 
 
@@ -17,6 +17,8 @@ class Inspection:
     listing: Listing
     glances: list[Glance]
     """In the order of the listing's files."""
+    thumbs: Thumbs
+    """Of the files in their order, by which others are compared with them."""
     duplicates: Duplicates
     exact_conflicts: list[list[int]]
     """Rows of the same bytes under several labels."""
@@ -50,7 +52,7 @@ def inspect_folder(listing: Listing, reporter: Reporter) -> Inspection:
         if (pair := _contradicting(copies.get(left, [left]), copies.get(right, [right]), labels))
     ]
     exact = [rows for rows in duplicates.exact if len({labels[row] for row in rows}) > 1]
-    return Inspection(listing, glances, duplicates, exact, near)
+    return Inspection(listing, glances, thumbs, duplicates, exact, near)
 
 
 def conflicting_rows(inspection: Inspection) -> list[int]:
