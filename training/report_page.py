@@ -21,6 +21,7 @@ from training.report import REPORT_DIR
 from training.report_charts import curve_chart, thinned
 from training.report_findings import SMALL_GAP, WIDE_GAP, class_data, fitness_of, frequent_confusions, settings_of
 from training.report_pictures import MAX_MISTAKES, golden_images, matrix_picture, most_confident_mistakes
+from training.report_times import times_of
 from training.trained import Trained
 
 PAGE_NAME: Final = "report.html"
@@ -31,7 +32,19 @@ _MAX_PICTURE_CLASSES: Final = 2000
 _MAX_ROWS: Final = 250
 """Longer tables go on in metrics.json, which keeps the page below a megabyte or two."""
 _NUM_CONFUSIONS: Final = 10
-_KNOWN_FACTS: Final = ("settings", "seed", "device", "precision", "python", "packages", "data", "unreadable")
+_KNOWN_FACTS: Final = (
+    "settings",
+    "seed",
+    "device",
+    "precision",
+    "python",
+    "packages",
+    "data",
+    "unreadable",
+    "inspection",
+    "timings",
+    "test",
+)
 
 
 def write_page(
@@ -72,6 +85,7 @@ def _contents(folder: Path, trained: Trained, proof: Proof, manifest: Manifest) 
         "other_facts": {name: value for name, value in facts.items() if name not in _KNOWN_FACTS},
         "classes": class_data(facts.get("data", {}), trained.class_names, labels),
         "max_rows": _MAX_ROWS,
+        "times": times_of(facts, history),
         "golden": golden_images(folder, manifest),
         **_matrix(confusion_kk),
     }

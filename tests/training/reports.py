@@ -1,5 +1,6 @@
 """Report pages to look at, of networks that never were: scores are made up, TensorFlow is not needed."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ from cnnsvc.manifest import MANIFEST_FORMAT, Artifact, ImageShape, Manifest, Net
 from tests.encoded import encode
 from training.export.agreement import Agreement
 from training.export.parity import Proof, baseline_of
+from training.held_out import HeldOutResult, Overlap
+from training.inspection.findings import BadFile
+from training.judgement import accuracy_of, judgement_of
+from training.model_card import write_card
 from training.report import REPORT_DIR
 from training.report_page import PAGE_NAME, write_page
 from training.trained import EpochRecord, Labelled, Trained
@@ -48,6 +53,24 @@ def facts(class_names: list[str], **changes: Any) -> dict[str, Any]:
             "num_validation": 309,
             "num_ignored": {".txt": 2},
             "classes": classes,
+        },
+        "inspection": {
+            "exact_duplicates": 1001,
+            "near_duplicate_groups": 2,
+            "exact_conflicts": 3,
+            "near_conflicts": 4,
+            "wrong_endings": 5,
+            "single_colour": 6,
+            "tiny": 7,
+            "imbalance": 3.25,
+            "formats": {"JPEG": 1200, "PNG": 34},
+            "left_out": ["rose/twice.jpg"],
+        },
+        "timings": {
+            "inspection_seconds": 2.0,
+            "decoding_seconds": 0.0,
+            "training_seconds": 61.25,
+            "export_seconds": 9.5,
         },
         "unreadable": [{"file": "rose/broken.jpg", "reason": "the image is empty (0 bytes)"}],
     }
@@ -90,8 +113,26 @@ def scores_for(predicted: list[int], num_classes: int, best_score: float = 0.7) 
     return scores_nk
 
 
-def write_report_page(folder: Path, trained: Trained, scores_nk: Scores) -> Path:
-    """The page in a bundle folder that has nothing else but golden images."""
+def result_of(
+    class_names: list[str], labels: list[int], scores_nk: Scores, overlaps: list[Overlap], **changes: Any
+) -> HeldOutResult:
+    """What a test folder brought to light."""
+    judgement = judgement_of(scores_nk, np.asarray(labels, np.int32), class_names)
+    found = HeldOutResult(
+        artifact="model.onnx",
+        folder="later",
+        num_files=len(labels) + 1,
+        unreadable=[BadFile("rose/bad.jpg", "empty")],
+        absent_classes=[],
+        judgement=judgement,
+        overlaps=overlaps,
+        without_overlaps=accuracy_of(1, 2) if overlaps else None,
+    )
+    return dataclasses.replace(found, **changes)
+
+
+def write_report_page(folder: Path, trained: Trained, scores_nk: Scores, tested: HeldOutResult | None = None) -> Path:
+    """The page, and the model card beside it, in a bundle folder that has nothing else but golden images."""
     (folder / REPORT_DIR).mkdir()
     write_golden(folder, [("000_daisy.png", encode("PNG"))], {"model.onnx": scores_nk[:1]})
     artifact = Artifact("float32", 1000, 0.9, 0.996, 1e-6)
@@ -109,7 +150,9 @@ def write_report_page(folder: Path, trained: Trained, scores_nk: Scores) -> Path
         training=trained.facts,
         baseline=(baseline := baseline_of(scores_nk, np.zeros((len(scores_nk), 3)))),
     )
-    write_page(folder, trained, Proof(scores_nk, AGREEMENTS, baseline), manifest)
+    proof = Proof(scores_nk, AGREEMENTS, baseline)
+    write_page(folder, trained, proof, manifest, tested)
+    write_card(folder, trained, proof, manifest, tested)
     return folder / REPORT_DIR / PAGE_NAME
 
 
@@ -127,7 +170,11 @@ def hostile_page(folder: Path, num_classes: int) -> Path:
         more={attack: attack},
     )
     recorded["data"]["folder"] = attack
+    recorded["inspection"] |= {"left_out": [attack] * 300, "formats": {attack: 3}}
     recorded["data"]["num_ignored"] = {attack: 3}
     trained = finished(names, labels, file_name="\u202egpj.exe\n\udcff<img src=x>" + "long" * 40, recorded=recorded)
     predicted = [(label + 1) % num_classes for label in labels[:num_classes]] + labels[num_classes:]
-    return write_report_page(folder, trained, scores_for(predicted, num_classes))
+    scores_nk = scores_for(predicted, num_classes)
+    overlap = Overlap(attack, '"><img src=x>', is_exact=False)
+    tested = result_of(names, labels, scores_nk, [overlap] * 300, folder=attack, absent_classes=names)
+    return write_report_page(folder, trained, scores_nk, tested)

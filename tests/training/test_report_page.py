@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 
 from cnnsvc.pixels import PIXELS_VERSION
-from tests.training.reports import HISTORY, HOSTILE_NAMES, facts, finished, hostile_page, scores_for, write_report_page
+from tests.training.reports import (
+    HISTORY,
+    HOSTILE_NAMES,
+    facts,
+    finished,
+    hostile_page,
+    result_of,
+    scores_for,
+    write_report_page,
+)
+from training.held_out import Overlap
 from training.page_templates import percent, plain, tiny
 from training.trained import EpochRecord
 
@@ -164,6 +174,57 @@ def test_data_settings_and_versions(document: Document) -> None:
     for text in ("CPU, 2 cores", "python 3.11.7", "keras 3.15.1", f"pixel function version {PIXELS_VERSION}"):
         assert text in settings
     assert "daisy 70.0% 000_daisy.png" in document.sections["golden"]
+
+
+def test_what_was_found_before_training(document: Document) -> None:
+    """Duplicates, contradicting labels, odd files, imbalance, formats, and what was left out."""
+    text = document.sections["data"]
+    for part in (
+        "Exact copies 1,001 Groups of near duplicates 2 Exact copies under two labels 3",
+        "Single-colour 6",
+        "Largest class by smallest 3.2 ×",
+        "Left out of training 1",
+        "Formats by content: 1,200 JPEG , 34 PNG .",
+        "1 files left out for their two labels rose/twice.jpg",
+    ):
+        assert part in text
+
+
+def test_the_time(document: Document) -> None:
+    """Each part has its seconds, and its images a second where it has any."""
+    text = document.sections["time"]
+    assert "inspection 2.0 617 decoding 0.0 – training 61.2 120 export 9.5 –" in text
+
+
+def test_the_test_folder(tmp_path: Path) -> None:
+    """Accuracy with its interval, each class, the mistakes, and what is in training too, with the figure without it."""
+    overlaps = [
+        Overlap("daisy/a.jpg", "daisy/b.jpg", is_exact=True),
+        Overlap("rose/c.jpg", "tulip/d.jpg", is_exact=False),
+    ]
+    tested = result_of(NAMES, [0, 0, 1, 1], scores_for([0, 0, 1, 0], 3), overlaps, absent_classes=["tulip"])
+    page = write_report_page(tmp_path, finished(NAMES, LABELS), scores_for(PREDICTED, 3), tested)
+    document = Document(page.read_text())
+    text = document.sections["test"]
+    for part in (
+        "model.onnx names 75.0% of 4 images in “ later ” right",
+        "between 30.1% and 95.4% (95% interval)",
+        "Unreadable 1",
+        "No test image of tulip : how good",
+        "rose 100% 50.0% 0.667 2 1 1 daisy 66.7% 100% 0.800 2 3 2",
+        "rose taken for daisy 1 image, 50.0% of the class",
+        "2 images are the same as one that the network was trained or chosen on",
+        "Of the other 2 it names 50.0% right",
+        "daisy/a.jpg = daisy/b.jpg rose/c.jpg ≈ tulip/d.jpg",
+    ):
+        assert part in text
+    assert "#test" in {link["href"] for link in document.all("a")}
+
+
+def test_without_a_test_folder(document: Document) -> None:
+    """There is no section and no link to one."""
+    assert "test" not in document.sections
+    assert "#test" not in {link["href"] for link in document.all("a")}
 
 
 def test_a_training_that_recorded_nothing(tmp_path: Path) -> None:

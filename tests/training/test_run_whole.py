@@ -63,6 +63,9 @@ def check_test_folder(path: Path, manifest: Manifest, said: str) -> None:
     metrics = json.loads((path / "report/metrics.json").read_text())
     assert metrics["test"]["overlaps"] == [{"file": "red/copy.png", "twin": "red/000.png", "is_exact": True}]
     assert metrics["test"]["judgement"]["num_right"] == recorded["num_right"]
+    assert f"{recorded['num_right']} of 16" in (path / "report/report.html").read_text()
+    assert f"| {recorded['num_right']} | 16 |" in (path / "report/model_card.md").read_text()
+    assert "report/model_card.md" in manifest.files
     timings = manifest.training["timings"]
     assert all(timings[f"{part}_seconds"] > 0 for part in ("inspection", "decoding", "training", "export"))
     model = load_model(path, ModelOptions("openvino", "model.onnx"))

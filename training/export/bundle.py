@@ -41,6 +41,7 @@ from training.export.savedmodel import LoadedSavedModel, write_saved_model
 from training.export.triton import write_triton_files
 from training.export.warmup import bytes_log, classify_log, predict_logs, write_warmup
 from training.held_out import HeldOutResult, judge_held_out, result_facts, result_lines
+from training.model_card import write_card
 from training.report import write_report
 from training.report_page import write_page
 from training.trained import Trained
@@ -90,6 +91,7 @@ def export_bundle(trained: Trained, models_dir: Path, *, on_step: Callable[[str]
         write_report(folder, trained, proof.scores_nk, export, tested)
         manifest = _manifest(trained, proof, int8)
         write_page(folder, trained, proof, manifest, tested)
+        write_card(folder, trained, proof, manifest, tested)
         path = publish(folder, manifest)
     try:
         write_triton_files(model_dir, msgspec.structs.replace(manifest, version=int(path.name)))

@@ -128,6 +128,11 @@ def inspection_facts(findings: Findings, left_out: list[str]) -> dict[str, Any]:
         "near_duplicate_groups": len(findings.near_duplicates),
         "exact_conflicts": len(findings.exact_conflicts),
         "near_conflicts": len(findings.near_conflicts),
+        "wrong_endings": len(findings.wrong_endings),
+        "single_colour": len(findings.single_colour),
+        "tiny": len(findings.tiny),
+        "imbalance": findings.imbalance,
+        "formats": findings.formats,
         "left_out": left_out,
     }
 
