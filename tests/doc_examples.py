@@ -43,12 +43,15 @@ def examples(document: Path) -> list[Example]:
 
 
 def write_world(folder: Path) -> None:
-    """flowers/<class>/ to train on, and the pictures that the examples name."""
+    """flowers/<class>/ to train on, flowers-test/<class>/ to judge on, and the pictures that the examples name."""
     for name, colour in _COLOURS.items():
         (folder / "flowers" / name).mkdir(parents=True)
         for index in range(24):
             write_image(folder / "flowers" / name / f"{index:03d}.jpg", colour, 64, seed=index)
         write_image(folder / f"{name}.jpg", colour, 64, seed=1000)
+        (folder / "flowers-test" / name).mkdir(parents=True)
+        for index in range(8):
+            write_image(folder / "flowers-test" / name / f"{index:03d}.jpg", colour, 64, seed=3000 + index)
     (folder / "holiday-pictures").mkdir()
     for index in range(3):
         write_image(folder / "holiday-pictures" / f"{index}.jpg", "red", 64, seed=2000 + index)

@@ -106,7 +106,7 @@ def result_lines(tested: HeldOutResult) -> list[str]:
     lines = [f"test accuracy {accuracy_text(tested.judgement)}"]
     if tested.without_overlaps:
         lines.append(
-            f"test accuracy without the {len(tested.overlaps)} images that are in training too"
+            f"test accuracy without {len(tested.overlaps)} that {_are(tested.overlaps)} in training too"
             f" {accuracy_text(tested.without_overlaps)}"
         )
     return lines
@@ -153,6 +153,10 @@ def _overlaps(
     return overlaps
 
 
+def _are(overlaps: list[Overlap]) -> str:
+    return "is" if len(overlaps) == 1 else "are"
+
+
 def _lines(held_out: HeldOut, reasons: list[str | None], training_folder: Path) -> list[str]:
     listing, overlaps = held_out.listing, held_out.overlaps
     lines = [f"{len(listing.files)} images to test on, in {listing.folder}"]
@@ -164,8 +168,8 @@ def _lines(held_out: HeldOut, reasons: list[str | None], training_folder: Path) 
     if overlaps:
         num_exact = sum(one.is_exact for one in overlaps)
         lines.append(
-            f"warning: {len(overlaps)} test images are in {training_folder} too, {num_exact} of them exactly; the"
-            " network may know these by heart:"
+            f"warning: {len(overlaps)} of {len(listing.files)} test images {_are(overlaps)} in {training_folder} too,"
+            f" {num_exact} exactly and {len(overlaps) - num_exact} nearly; the network may know by heart:"
         )
         lines += [f"  {one.file} {'=' if one.is_exact else '≈'} {one.twin}" for one in overlaps[:_MAX_NAMED]]
         if len(overlaps) > _MAX_NAMED:

@@ -14,6 +14,7 @@ from cnnsvc.manifest import Manifest
 from training.evaluate import class_qualities, confusion_matrix
 from training.export.parity import Proof
 from training.held_out import HeldOutResult
+from training.inspection.findings import IMBALANCED_RATIO
 from training.judgement import Accuracy, accuracy_of
 from training.printable import printable
 from training.report import REPORT_DIR
@@ -67,6 +68,7 @@ def _contents(trained: Trained, proof: Proof, manifest: Manifest, tested: HeldOu
         "accuracies": accuracies,
         "qualities": sorted(qualities, key=lambda one: (one.num_images == 0, one.f1)),
         "num_unseen": sum(one.num_images == 0 for one in qualities),
+        "imbalanced_ratio": IMBALANCED_RATIO,
         "max_rows": _MAX_ROWS,
         "max_names": _MAX_NAMES,
     }

@@ -85,7 +85,8 @@ def test_a_test_folder(tmp_path: Path, tested: HeldOutResult) -> None:
     page = write_report_page(tmp_path, finished(NAMES, LABELS), scores_for(PREDICTED, 3), tested)
     text = words(rendered(card_of(page)))
     for part in (
-        "Test: 4 images of the folder “later”, never trained or chosen on, but 1 of them are the same",
+        "Test: 4 images of the folder “later”, never trained or chosen on.",
+        "In the training folder too, the same or nearly: 1.",
         "test 0.750 0.301 to 0.954 3 4 test, without images that are in training too 0.500",
         "By class, on test images",
         "tulip 0 never given no image no image",

@@ -54,7 +54,7 @@ def test_a_folder_becomes_a_bundle(tmp_path: Path) -> None:
 
 def check_test_folder(path: Path, manifest: Manifest, said: str) -> None:
     """What was never trained on is judged with the served file, on record everywhere, as `cnnsvc evaluate` judges."""
-    assert "warning: 1 test images are in " in said
+    assert "warning: 1 of 16 test images is in " in said
     assert "  red/copy.png = red/000.png" in said
     assert "judging model.onnx on 16 test images" in said
     recorded = manifest.training["test"]
