@@ -83,7 +83,8 @@ def images_of(class_dir: Path) -> tuple[list[Path], Counter[str]]:
     """The files of a class that count as images, and how many do not, by extension. Raises DatasetError."""
     found = _walk(class_dir)
     images = [file for file in found if file.name.lower().endswith(KERAS_EXTENSIONS)]
-    return images, Counter(file.suffix.lower() or "(none)" for file in set(found).difference(images))
+    ignored = (os.fsencode(file.suffix.lower()).decode("utf-8", "replace") for file in set(found).difference(images))
+    return images, Counter(extension or "(none)" for extension in ignored)  # for JSON, so no broken bytes
 
 
 def split_like_keras(listing: Listing, validation_split: float, seed: int) -> Split:

@@ -34,6 +34,12 @@ def test_unknown_classes_are_refused(tmp_path: Path) -> None:
         scan_judged(_write(tmp_path, "oak/a.png", "Rose/a.png", "rose/a.png"), NAMES)
 
 
+def test_broken_bytes_in_an_extension(tmp_path: Path) -> None:
+    """What cannot be written as JSON is counted as what can."""
+    listing = scan_judged(_write(tmp_path, "rose/a.png", "rose/b.\udcff"), NAMES)
+    assert listing.num_ignored == {".\N{REPLACEMENT CHARACTER}": 1}
+
+
 @pytest.mark.parametrize(
     ("files", "complaint"),
     [(["rose/a.txt"], "no image of any class; expected files that end in .bmp"), (["a.png"], "no image of any class")],

@@ -19,6 +19,8 @@ from tests.training.export.conftest import Exported
 from tests.training.export.networks import finished_training, labelled
 from training.export.agreement import Candidate
 from training.export.bundle import _check_answers, export_bundle
+from training.held_out import HeldOut
+from training.judged_folder import scan_judged
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +48,10 @@ def test_the_folder(exported: Exported) -> None:
         "assets.extra/tf_serving_warmup_requests",
         "golden/answers.json",
         *(f"golden/{index:03d}_{name}.jpg" for index, name in enumerate(exported.trained.class_names)),
-        *(f"report/{name}" for name in ("metrics.json", "report.html", "curves.png", "confusion.png", "classes.png")),
+        *(
+            f"report/{name}"
+            for name in ("metrics.json", "report.html", "curves.png", "confusion.png", "classes.png", "model_card.md")
+        ),
     }
     beside = {path.name for path in exported.path.parent.iterdir()}
     assert beside == {"1", "config.pbtxt", "labels.txt"}
@@ -135,8 +140,11 @@ def test_files_for_triton_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_images_that_are_gone_by_then(tmp_path: Path) -> None:
-    """A training outlives its data: what takes pixels is proven, what takes files is told to be unproven."""
+    """A training outlives its data: what takes pixels is proven, what takes files is told to be unproven, and so is
+    what was to be tested on."""
     trained = finished_training(tmp_path / "images", images_per_class=2)
+    held_out = HeldOut(scan_judged(tmp_path / "images", trained.class_names), [])
+    trained = dataclasses.replace(trained, held_out=held_out)
     shutil.rmtree(tmp_path / "images")
     steps: list[str] = []
     path = export_bundle(trained, tmp_path / "models", on_step=steps.append)
@@ -144,6 +152,8 @@ def test_images_that_are_gone_by_then(tmp_path: Path) -> None:
     assert not set(ARTIFACTS[3:5]) & set(bundle.manifest.artifacts)
     check_golden(bundle, load_engine("openvino", bundle, "model.onnx", num_threads=1))
     assert "warning: 6 validation files are gone" in "\n".join(steps)
+    assert "warning: not tested: none of the 6 files of " in "\n".join(steps)
+    assert "test" not in bundle.manifest.training
 
 
 def test_an_engine_that_answers_otherwise(exported: Exported) -> None:
