@@ -11,6 +11,7 @@ MANIFEST_NAME: Final = "manifest.json"
 MANIFEST_FORMAT: Final = 1
 
 Side = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 VersionNumber = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
 
@@ -59,6 +60,23 @@ class Baseline(msgspec.Struct, frozen=True):
     """Images by their own mean of a channel, in equal bins over 0..256: one list a channel, none in older bundles."""
 
 
+class HonestScores(msgspec.Struct, frozen=True):
+    """How far the scores can be believed, by cross-validation over the validation split."""
+
+    temperature: float
+    """What the logits are divided by; it is in the weights of every artifact already."""
+    threshold: Share | None
+    """An image whose best score is below it is of none of the classes; null where every image gets an answer."""
+    num_images: int
+    expected_calibration_error_before: float
+    """Mean distance of confidence and accuracy, 0..1, at temperature 1."""
+    expected_calibration_error_after: float
+    share_answered: float
+    """Of the images, with the threshold."""
+    accuracy_of_answered: float | None
+    """Share of right ones among those; null where there are none."""
+
+
 class Manifest(msgspec.Struct, frozen=True):
     format: int
     name: str
@@ -77,6 +95,8 @@ class Manifest(msgspec.Struct, frozen=True):
     training: dict[str, Any]
     """Settings, seed, package versions, data fingerprint: for people, never read by the server."""
     baseline: Baseline
+    scores: HonestScores | None = None
+    """None in older bundles, which never reject an image."""
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

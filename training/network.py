@@ -77,6 +77,12 @@ def build_network(
     return keras.Model(inputs, outputs, name="network")
 
 
+def divide_logits(network: keras.Model, temperature: float) -> None:
+    """Divides what goes into the softmax, in the weights of the last layer: whoever runs the network need not know."""
+    last = network.layers[-1]
+    last.set_weights([weight / temperature for weight in last.get_weights()])
+
+
 class _Seeds:
     """A new seed at each call, or None throughout."""
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cnnsvc.engines.base import Scores
 from training.evaluate import ClassQuality, accuracy, class_qualities, confusion_matrix
 from training.held_out import HeldOutResult
+from training.honest_scores import FittedScores
 from training.trained import EpochRecord, Trained
 
 REPORT_DIR: Final = "report"
@@ -49,6 +50,7 @@ def write_report(
         "confusion": confusion_kk.tolist(),
         "classes": [asdict(quality) for quality in qualities],
         "test": asdict(tested) if tested else None,
+        "scores": asdict(trained.scores) if trained.scores else None,
         "export": export,
         "training": trained.facts,
     }
@@ -56,6 +58,8 @@ def write_report(
     _save(curves_figure(trained.history, trained.best_epoch), report_dir / "curves.png")
     _save(confusion_figure(confusion_kk, trained.class_names), report_dir / "confusion.png")
     _save(classes_figure(qualities), report_dir / "classes.png")
+    if trained.scores:
+        _save(reliability_figure(trained.scores), report_dir / "reliability.png")
 
 
 def curves_figure(history: list[EpochRecord], best_epoch: int) -> Figure:
@@ -109,6 +113,21 @@ def classes_figure(qualities: list[ClassQuality]) -> Figure:
     ]
     widths = [0.34] + [0.11] * (len(_HEADINGS) - 1)
     axes.table(cells, colLabels=_HEADINGS, colWidths=widths, loc="upper center").scale(1, 1.2)
+    return figure
+
+
+def reliability_figure(scores: FittedScores) -> Figure:
+    """Accuracy by confidence, before and after calibration; on the dashed line both are the same."""
+    figure = Figure(figsize=(10, 4.5), layout="constrained")
+    sides = {"before calibration": scores.before, "after, cross-validated": scores.after}
+    for axes, (title, reliability) in zip(figure.subplots(1, 2), sides.items(), strict=True):
+        bins = [one for one in reliability.bins if one.num_images]
+        widths = [one.high - one.low for one in bins]
+        axes.bar([one.low for one in bins], [one.accuracy for one in bins], widths, align="edge", edgecolor="white")
+        axes.plot([one.confidence for one in bins], [one.accuracy for one in bins], "o", color="C1", markersize=4)
+        axes.plot([0, 1], [0, 1], linestyle="--", color="grey")
+        axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
+        axes.set_title(f"{title}: expected calibration error {reliability.expected_calibration_error:.3f}")
     return figure
 
 

@@ -16,7 +16,9 @@ from training.evaluate import class_qualities, confusion_matrix
 from training.export.agreement import NEAR_TIE
 from training.export.parity import Proof
 from training.held_out import HeldOutResult
+from training.honest_scores import FittedScores
 from training.page_templates import template
+from training.reliability_chart import ReliabilityChart, reliability_chart
 from training.report import REPORT_DIR
 from training.report_charts import curve_chart, thinned
 from training.report_findings import SMALL_GAP, WIDE_GAP, class_data, fitness_of, frequent_confusions, settings_of
@@ -83,12 +85,26 @@ def _contents(folder: Path, trained: Trained, proof: Proof, manifest: Manifest) 
         "settings": settings_of(facts.get("settings", {})),
         "facts": facts,
         "other_facts": {name: value for name, value in facts.items() if name not in _KNOWN_FACTS},
+        "scores": trained.scores,
+        "reliability_charts": _reliability_charts(trained.scores),
         "classes": class_data(facts.get("data", {}), trained.class_names, labels),
         "max_rows": _MAX_ROWS,
         "times": times_of(facts, history),
         "golden": golden_images(folder, manifest),
         **_matrix(confusion_kk),
     }
+
+
+def _reliability_charts(scores: FittedScores | None) -> list[ReliabilityChart]:
+    """One where nothing was calibrated."""
+    if scores is None:
+        return []
+    if scores.kept_because:
+        return [reliability_chart("Accuracy by confidence", scores.before)]
+    return [
+        reliability_chart("Before calibration", scores.before),
+        reliability_chart("After calibration, cross-validated", scores.after),
+    ]
 
 
 def _matrix(confusion_kk: NDArray[np.int64]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from training.checkpoint import Checkpoint
 from training.dataset import scan
 from training.evaluate import has_learned, least_right, majority_share, num_majority
 from training.facts import run_facts, run_identity
+from training.honest_network import with_honest_scores
 from training.judged_folder import scan_judged
 from training.memory import available_memory, check_memory
 from training.prepare import Prepared, prepare
@@ -58,6 +59,7 @@ def train(
     try:
         trained = learn(folder, name, settings, reporter, test, models_dir / CHECKPOINTS_DIR)
         check_learned(trained, settings, reporter)
+        trained = with_honest_scores(trained, settings, reporter)
         path = _export(trained, models_dir, reporter)
         if trained.checkpoint:
             trained.checkpoint.remove()

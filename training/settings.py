@@ -68,6 +68,20 @@ class TrainSettings:
         ),
     ] = "none"
 
+    # The scores.
+    calibrate: Annotated[
+        bool, setting("Fit a temperature on the validation images, so that scores say how often they are right.")
+    ] = True
+    accept_share: Annotated[
+        float,
+        setting(
+            "Least share of the validation images named right that stay above the threshold below which an image is"
+            " of no class; 1 = no threshold.",
+            min=0.5,
+            max=1.0,
+        ),
+    ] = 0.95
+
     # The data.
     image_size: Annotated[
         int | None, setting("Height and width in pixels; the network's own where not given.", min=8, max=2048)

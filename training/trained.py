@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnsvc.manifest import ImageShape
+from training.honest_scores import FittedScores
 from training.timings import UNTIMED, Timings
 
 if TYPE_CHECKING:  # a folder is checked and decoded before TensorFlow's seconds of loading
@@ -70,3 +71,5 @@ class Trained:
     """Without the export."""
     held_out: "HeldOut | None" = None
     """What it is yet to be tested on."""
+    scores: FittedScores | None = None
+    """What was fitted to the network's scores; its temperature is in the network already."""

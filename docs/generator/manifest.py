@@ -8,7 +8,14 @@ from cnnsvc import manifest
 from docs.generator.markdown import joined, text
 from docs.generator.schemas import field_docs, section
 
-_STRUCTS: Final = (manifest.Manifest, manifest.ImageShape, manifest.Network, manifest.Artifact, manifest.Baseline)
+_STRUCTS: Final = (
+    manifest.Manifest,
+    manifest.ImageShape,
+    manifest.Network,
+    manifest.Artifact,
+    manifest.Baseline,
+    manifest.HonestScores,
+)
 
 
 def page() -> str:

@@ -14,6 +14,7 @@ from tests.encoded import encode
 from training.export.agreement import Agreement
 from training.export.parity import Proof, baseline_of
 from training.held_out import HeldOutResult, Overlap
+from training.honest_scores import FittedScores
 from training.inspection.findings import BadFile
 from training.judgement import accuracy_of, judgement_of
 from training.model_card import write_card
@@ -85,6 +86,7 @@ def finished(
     best_epoch: int = 5,
     file_name: str = "photo {}.jpg",
     recorded: Mapping[str, Any] | None = None,
+    scores: FittedScores | None = None,
 ) -> Trained:
     """A finished training on images of noise in data/, without its network, which a report does not touch."""
     random = np.random.default_rng(0)
@@ -103,6 +105,7 @@ def finished(
         best_epoch=best_epoch,
         facts=dict(facts(class_names) if recorded is None else recorded),
         folder=Path("data"),
+        scores=scores,
     )
 
 

@@ -24,6 +24,7 @@ def known_flags() -> set[str]:
     names += [
         name for command in (train, networks, inspect_data, preview) for name in inspect.signature(command).parameters
     ]
+    names += ["no_" + field.name for field in dataclasses.fields(TrainSettings) if isinstance(field.default, bool)]
     return {"--" + name.replace("_", "-") for name in names} | {"--json"}
 
 

@@ -1,17 +1,21 @@
 """The report: every figure as JSON, and pictures that can be drawn for any training."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from PIL import Image
 
 from cnnsvc.engines.base import Scores
 from cnnsvc.manifest import ImageShape
+from tests.training.made_up_scores import planted
 from training.evaluate import class_qualities, confusion_matrix
-from training.report import classes_figure, confusion_figure, curves_figure, write_report
+from training.honest_scores import FittedScores, fit_scores
+from training.report import classes_figure, confusion_figure, curves_figure, reliability_figure, write_report
 from training.trained import EpochRecord, Labelled, Trained
 
 HISTORY = [EpochRecord(epoch, 2 / epoch, epoch / 10, 2.5 / epoch, epoch / 12, 120.0, 3.5) for epoch in range(1, 8)]
@@ -41,9 +45,15 @@ def training(class_names: list[str]) -> Trained:
     )
 
 
-@pytest.fixture
-def report(tmp_path: Path) -> Path:
-    trained = training(["daisy", "rose", "tulip"])
+@pytest.fixture(scope="module")
+def scores() -> FittedScores:
+    return fit_scores(*planted(400, 3.0), calibrate=True, accept_share=0.95, seed=0)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory, scores: FittedScores) -> Path:
+    tmp_path = tmp_path_factory.mktemp("bundle")
+    trained = replace(training(["daisy", "rose", "tulip"]), scores=scores)
     write_report(tmp_path, trained, scores_of(PREDICTED, 3), {"agreements": [{"engine": "openvino"}]})
     return tmp_path / "report"
 
@@ -65,7 +75,32 @@ def test_every_figure_is_in_the_json(report: Path) -> None:
     assert metrics["training"]["unreadable"] == ["a.jpg"]
 
 
-@pytest.mark.parametrize("name", ["curves", "confusion", "classes"])
+def test_the_scores_are_in_the_json(report: Path, scores: FittedScores) -> None:
+    """Temperature, threshold, errors before and after, every bin, what is answered."""
+    found = json.loads((report / "metrics.json").read_text())["scores"]
+    assert (found["temperature"], found["threshold"]) == (scores.temperature, scores.threshold)
+    assert found["before"]["expected_calibration_error"] == scores.before.expected_calibration_error
+    assert sum(one["num_images"] for one in found["after"]["bins"]) == found["selection"]["num_images"] == 400
+
+
+def test_a_report_without_fitted_scores(tmp_path: Path) -> None:
+    """Has no figure of them and no picture."""
+    write_report(tmp_path, training(["daisy", "rose", "tulip"]), scores_of(PREDICTED, 3), {})
+    assert json.loads((tmp_path / "report/metrics.json").read_text())["scores"] is None
+    assert not (tmp_path / "report/reliability.png").exists()
+
+
+def test_the_reliability_is_drawn(scores: FittedScores) -> None:
+    """One bar a bin that has images, as high as its accuracy, before and after, each with its error."""
+    figure = reliability_figure(scores)
+    for axes, reliability in zip(figure.axes, (scores.before, scores.after), strict=True):
+        expected = [one.accuracy for one in reliability.bins if one.num_images]
+        bars = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+        assert [bar.get_height() for bar in bars] == pytest.approx(expected)
+        assert axes.get_title().endswith(f"error {reliability.expected_calibration_error:.3f}")
+
+
+@pytest.mark.parametrize("name", ["curves", "confusion", "classes", "reliability"])
 def test_the_pictures_can_be_opened(report: Path, name: str) -> None:
     """Each picture is a PNG with something drawn on it."""
     with Image.open(report / f"{name}.png") as picture:

@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 from tests.browser import Page, chromium, new_page
+from tests.training.made_up_scores import planted
 from tests.training.reports import finished, hostile_page, scores_for, write_report_page
+from training.honest_scores import fit_scores
 
 PHONE_WIDTH = 390
 
@@ -27,7 +29,9 @@ def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("bundle")
     if request.param == "usual":
         names = ["daisy", "rose", "tulip"]
-        return write_report_page(folder, finished(names, [0, 0, 1, 2]), scores_for([0, 1, 1, 2], 3))
+        scores = fit_scores(*planted(400, 3.0), calibrate=True, accept_share=0.95, seed=0)
+        trained = finished(names, [0, 0, 1, 2], scores=scores)
+        return write_report_page(folder, trained, scores_for([0, 1, 1, 2], 3))
     return hostile_page(folder, int(request.param.split()[2]))
 
 

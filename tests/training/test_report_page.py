@@ -5,11 +5,13 @@ import re
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from cnnsvc.pixels import PIXELS_VERSION
+from tests.training.made_up_scores import planted
 from tests.training.reports import (
     HISTORY,
     HOSTILE_NAMES,
@@ -21,6 +23,7 @@ from tests.training.reports import (
     write_report_page,
 )
 from training.held_out import Overlap
+from training.honest_scores import fit_scores
 from training.page_templates import percent, plain, tiny
 from training.trained import EpochRecord
 
@@ -158,6 +161,46 @@ def test_parity(document: Document) -> None:
     assert "1 differ 1 allowed 90.0% 996 of 1000 3 0" in text
     assert "saved_model/classify in tensorflow" in text
     assert "not run" in text
+
+
+def scores_section(tmp_path: Path, **choices: Any) -> Document:
+    fitted = fit_scores(*planted(400, 3.0), seed=0, **({"calibrate": True, "accept_share": 0.95} | choices))
+    noise = np.asarray([[0.3, 0.3, 0.4], [0.9, 0.1, 0.0]], np.float32)
+    trained = finished(NAMES, LABELS, scores=fitted.with_strangers({"noise": noise} if fitted.threshold else {}))
+    return Document(write_report_page(tmp_path, trained, scores_for(PREDICTED, 3)).read_text())
+
+
+def test_the_honest_scores(tmp_path: Path) -> None:
+    """Both errors, the temperature, the threshold, what it answers, what it rejects, and a drawing before and after."""
+    document = scores_section(tmp_path)
+    fitted = fit_scores(*planted(400, 3.0), calibrate=True, accept_share=0.95, seed=0)
+    text = document.sections["scores"]
+    assert f"{percent(fitted.before.expected_calibration_error)} as trained," in text
+    assert f"{percent(fitted.after.expected_calibration_error)} after its logits were divided" in text
+    assert f"temperature {fitted.temperature:.3f} ," in text
+    assert f"below {fitted.threshold} an image is answered with rejected" in text
+    assert f"it answers {percent(fitted.selection.share_answered)}" in text
+    assert "noise: 50.0%" in text
+    assert {"href": "#scores"} in document.all("a")
+    drawings = [one["aria-label"].split(":")[0] for one in document.all("svg")]
+    assert drawings[2:] == ["Before calibration", "After calibration, cross-validated"]
+    num_bars = sum(one.num_images > 0 for side in (fitted.before, fitted.after) for one in side.bins)
+    assert len(document.all("rect")) == num_bars
+
+
+def test_scores_as_trained(tmp_path: Path) -> None:
+    """Where nothing was calibrated and nothing is rejected the page says both, why, and has one drawing."""
+    document = scores_section(tmp_path, calibrate=False, accept_share=1.0)
+    text = document.sections["scores"]
+    assert "Its scores stay as they are: --no-calibrate asked for it." in text
+    assert "there is no threshold" in text
+    assert len(document.all("svg")) == 3
+
+
+def test_a_page_without_fitted_scores(document: Document) -> None:
+    """Has no section of them, and no link to one."""
+    assert "scores" not in document.sections
+    assert {"href": "#scores"} not in document.all("a")
 
 
 def test_data_settings_and_versions(document: Document) -> None:

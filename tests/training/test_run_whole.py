@@ -50,6 +50,8 @@ def test_a_folder_becomes_a_bundle(tmp_path: Path) -> None:
     assert manifest.training["unreadable"][0]["file"] == "red/bad.png"
     assert manifest.artifacts["model.onnx"].accuracy > 0.6
     check_test_folder(path, manifest, out.getvalue())
+    assert manifest.scores is not None
+    assert (manifest.scores.num_images, manifest.scores.temperature, manifest.scores.threshold) == (8, 1, None)
 
 
 def check_test_folder(path: Path, manifest: Manifest, said: str) -> None:

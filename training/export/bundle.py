@@ -248,4 +248,5 @@ def _manifest(trained: Trained, proof: Proof, int8: str) -> Manifest:
         files={},
         training={**trained.facts, "int8": int8},
         baseline=proof.baseline,
+        scores=trained.scores.for_manifest() if trained.scores else None,
     )
