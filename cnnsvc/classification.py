@@ -38,6 +38,8 @@ class Classification:
     """Best first."""
     timings: Timings | None = field(default=None, compare=False)
     """None where no server was asked."""
+    rejected: bool = False
+    """Whether the image is of none of the classes: its best score is below the model's threshold."""
 
     @property
     def best(self) -> ScoredClass:

@@ -60,7 +60,9 @@ def _table() -> Callable[[FileOutcome], None]:
             return
         (name, score), *others = outcome.classification.classes
         rest = "  ".join(f"{escape(other)} {value:.3f}" for other, value in others)
-        console.print(f"{escape(str(outcome.file))}  [bold]{escape(name)}[/] {score:.3f}  [dim]{rest}[/]")
+        is_rejected = outcome.classification.rejected
+        best = f"[yellow]none of these[/], closest is {escape(name)}" if is_rejected else f"[bold]{escape(name)}[/]"
+        console.print(f"{escape(str(outcome.file))}  {best} {score:.3f}  [dim]{rest}[/]")
 
     return print_one
 
@@ -77,15 +79,16 @@ def _json() -> Callable[[FileOutcome], None]:
 def _csv() -> Callable[[FileOutcome], None]:
     """One row a class, or one with the error."""
     writer = csv.writer(sys.stdout)
-    writer.writerow(["file", "model", "version", "rank", "class", "score", "error"])
+    writer.writerow(["file", "model", "version", "rank", "class", "score", "error", "rejected"])
 
     def print_one(outcome: FileOutcome) -> None:
         found = outcome.classification
         if found is None:
-            writer.writerow([outcome.file, "", "", "", "", "", outcome.error])
+            writer.writerow([outcome.file, "", "", "", "", "", outcome.error, ""])
             return
         for place, (name, score) in enumerate(found.classes, start=1):
-            writer.writerow([outcome.file, found.model, found.version, place, name, f"{score:.9g}", ""])
+            row = [outcome.file, found.model, found.version, place, name, f"{score:.9g}", "", found.rejected]
+            writer.writerow(row)
 
     return print_one
 
@@ -102,4 +105,10 @@ def _record(outcome: FileOutcome) -> dict[str, object]:
     if found is None:
         return {"file": str(outcome.file), "error": outcome.error}
     classes = [{"name": name, "score": score} for name, score in found.classes]
-    return {"file": str(outcome.file), "model": found.model, "version": found.version, "classes": classes}
+    return {
+        "file": str(outcome.file),
+        "model": found.model,
+        "version": found.version,
+        "classes": classes,
+        "rejected": found.rejected,
+    }

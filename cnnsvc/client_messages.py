@@ -47,6 +47,8 @@ class ModelDescription:
     created: str
     """ISO 8601, UTC."""
     labels: tuple[str, ...] = ()
+    threshold: float | None = None
+    """An image whose best score is below it is of none of the classes; None where every image gets an answer."""
 
 
 def sized(image_bytes: bytes) -> bytes:
@@ -79,7 +81,7 @@ def classify_request(images: Sequence[bytes], target: Target, top_k: int | None)
 def classifications(response: pb.ClassifyResponse) -> list[Classification]:
     timings = _timings(response.timings)
     return [
-        Classification(response.model, response.version, _classes(result.classes), timings)
+        Classification(response.model, response.version, _classes(result.classes), timings, result.rejected)
         for result in response.results
     ]
 
@@ -108,7 +110,9 @@ def stream_outcome(answer: pb.ClassifyStreamResponse) -> tuple[int, Outcome]:
     if answer.HasField("error"):
         return int(answer.id), error_of_kind(answer.error.kind, answer.error.message)
     result = answer.result
-    found = Classification(result.model, result.version, _classes(result.classes), _timings(result.timings))
+    found = Classification(
+        result.model, result.version, _classes(result.classes), _timings(result.timings), result.rejected
+    )
     return int(answer.id), found
 
 
@@ -127,6 +131,7 @@ def model_description(model: pb.Model) -> ModelDescription:
         num_parameters=model.num_parameters,
         created=model.created,
         labels=tuple(model.labels),
+        threshold=model.threshold if model.HasField("threshold") else None,
     )
 
 

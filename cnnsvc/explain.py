@@ -26,7 +26,13 @@ def explain_remotely(door: DoorClient, image_bytes: bytes, parameters: dict[str,
             answer["patch_size"],
         )
         return Explanation(
-            answer["model"], answer["version"], answer["class_name"], answer["score"], grid, answer["heat"]
+            answer["model"],
+            answer["version"],
+            answer["class_name"],
+            answer["score"],
+            grid,
+            answer["heat"],
+            answer.get("rejected", False),
         )
     except KeyError as error:
         raise NotReadyError(f"{door.address} answers without {error}; is it an older one?") from None
@@ -49,7 +55,8 @@ def explain_locally(
         model.engine.close()
     score = float(whole[place])
     heat = heat_of(grid, score, scores)
-    return Explanation(manifest.name, manifest.version, manifest.class_names[place], score, grid, heat)
+    rejected = manifest.rejects(float(whole.max()))
+    return Explanation(manifest.name, manifest.version, manifest.class_names[place], score, grid, heat, rejected)
 
 
 def _infer(model: Model, images: Iterator[Pixels]) -> Iterator[Scores]:

@@ -87,6 +87,8 @@ def _print(found: Explanation, written: Path) -> None:
         f"[bold]{escape(found.class_name)}[/] {found.score:.3f}  [dim]model {escape(found.model)} version"
         f" {found.version}, {grid.num_inferences} inferences[/]"
     )
+    if found.rejected:
+        console.print("[yellow]none of these[/]: no class has a score that its model answers for")
     regions = strongest(grid, found.heat)
     if not regions:
         console.print("its score falls nowhere: no single part of the image speaks for it")

@@ -28,7 +28,12 @@ class LocalClassifier:
         num_classes = check_top_k(top_k, len(manifest.class_names))
         scores_nk = self._model.engine.run(self._model.decode(read_image(image))[None])
         ranked = rank(scores_nk[0], manifest.class_names, num_classes)
-        return Classification(manifest.name, manifest.version, tuple(ScoredClass(*scored) for scored in ranked))
+        return Classification(
+            manifest.name,
+            manifest.version,
+            tuple(ScoredClass(*scored) for scored in ranked),
+            rejected=manifest.rejects(ranked[0][1]),
+        )
 
     def classify_stream(
         self, images: Iterable[tuple[Key, Image]], top_k: int | None = None, *, in_order: bool = True

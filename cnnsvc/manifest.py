@@ -98,6 +98,16 @@ class Manifest(msgspec.Struct, frozen=True):
     scores: HonestScores | None = None
     """None in older bundles, which never reject an image."""
 
+    @property
+    def threshold(self) -> float | None:
+        """An image whose best score is below it is of none of the classes; None where every image gets an answer."""
+        return self.scores.threshold if self.scores else None
+
+    def rejects(self, best_score: float) -> bool:
+        """Whether an image is of none of the classes."""
+        threshold = self.threshold
+        return threshold is not None and best_score < threshold
+
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)

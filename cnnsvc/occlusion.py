@@ -86,6 +86,8 @@ class Explanation:
     """Of that class, the image as it is."""
     grid: Grid
     heat: Heat
+    rejected: bool = False
+    """Whether the image is of none of the classes, whatever class is explained."""
 
 
 def plan_grid(image_height: int, image_width: int, budget: int) -> Grid:

@@ -35,6 +35,8 @@ class AuditedImage(msgspec.Struct, frozen=True):
     class_name: str | None = msgspec.field(name="class")
     """The best class, with its score; null where there is no answer."""
     score: float | None
+    rejected: bool | None
+    """Whether the image is of none of the classes; null where there is no answer."""
 
 
 class AuditLine(msgspec.Struct, frozen=True):
@@ -65,6 +67,8 @@ class _Entry(msgspec.Struct, frozen=True):
     images: Sequence[bytes | memoryview]
     best: list[tuple[str, float]]
     """Of each image, where there is an answer."""
+    rejected: frozenset[int]
+    """Places of the images that are of none of the classes."""
     num_bytes: int
 
 
@@ -109,7 +113,7 @@ class AuditLog:
         self._num_calls_in += 1
         self._num_bytes_in += num_bytes
         best = [classes[0] for classes in record.results]
-        self._queue.put(_Entry(_line(record, outcome), record.images, best, num_bytes))
+        self._queue.put(_Entry(_line(record, outcome), record.images, best, record.rejected, num_bytes))
 
     def close(self) -> None:
         """Writes what waits."""
@@ -186,7 +190,7 @@ def _line(record: CallRecord, outcome: Outcome) -> AuditLine:
 def _encoded(entry: _Entry, digests: list[str]) -> bytes:
     best: Sequence[tuple[str, float] | tuple[None, None]] = entry.best or [(None, None)] * len(digests)
     images = [
-        AuditedImage(digest, len(image), name, score)
-        for digest, image, (name, score) in zip(digests, entry.images, best, strict=True)
+        AuditedImage(digest, len(image), name, score, place in entry.rejected if entry.best else None)
+        for place, (digest, image, (name, score)) in enumerate(zip(digests, entry.images, best, strict=True))
     ]
     return _ENCODER.encode(msgspec.structs.replace(entry.line, images=images)) + b"\n"

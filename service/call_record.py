@@ -55,6 +55,8 @@ class CallRecord:
     stages: Sequence[Stages] = ()
     """One an image; empty where there is no answer."""
     results: Sequence[ScoredClasses] = ()
+    rejected: frozenset[int] = frozenset()
+    """Places of the images that are of none of the classes."""
     is_audited: bool = False
     """Whether it is of the sample."""
     span: Any = None

@@ -102,10 +102,11 @@ class Explainer:
         score = float(whole.scores_k[place])
         heat = heat_of(grid, score, [float(one.scores_k[place]) for one in covered])
         name = manifest.class_names[place]
+        rejected = manifest.rejects(float(whole.scores_k.max()))
         if query.record is not None:
-            query.record.results = [[(name, score)]]
+            query.record.results, query.record.rejected = [[(name, score)]], frozenset([0] if rejected else [])
         return Explained(
-            Explanation(manifest.name, manifest.version, name, score, grid, heat),
+            Explanation(manifest.name, manifest.version, name, score, grid, heat, rejected),
             await asyncio.to_thread(heat_png, heat, shape.height, shape.width),
             decode_seconds=inferring - decoding,
             inference_seconds=ended - inferring,

@@ -94,6 +94,7 @@ class ModelMetrics:
         self.batch_size = metrics.batch_size.labels(model, version)
         self.score = metrics.score.labels(model, version)
         self.predictions = {name: metrics.predictions.labels(model, version, name) for name in manifest.class_names}
+        self.unknown = metrics.unknown.labels(model, version)
         self.drift = drift
 
 
@@ -248,6 +249,12 @@ class Metrics:
             [*model, "class"],
             registry=self._registry,
         )
+        self.unknown = Counter(
+            "cnnsvc_unknown_images_total",
+            "Images of none of the classes: their best score is below the bundle's threshold.",
+            model,
+            registry=self._registry,
+        )
         self._queue_depth = self._gauge("cnnsvc_queue_depth", "Images that wait for a stream.", *model)
         self._load_duration = self._histogram(
             "cnnsvc_model_load_duration_seconds",
@@ -272,7 +279,7 @@ class Metrics:
         )
 
         self._of_models = (
-            *(self.stage_duration, self.batch_size, self.score, self.predictions),
+            *(self.stage_duration, self.batch_size, self.score, self.predictions, self.unknown),
             *(self._queue_depth, self._engine_speed, self._model_info),
         )
 

@@ -49,6 +49,8 @@ class Answer:
     scores: Sequence[Scores] = ()
     """float32 (K,) an image, all classes in the order of their names."""
     class_names: Sequence[str] = ()
+    rejected: frozenset[int] = frozenset()
+    """Places of the images that are of none of the classes: their best score is below the bundle's threshold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +101,10 @@ class Predictor:
             self.admission.release(num_images, size.num_bytes)
         served.tally.num_answered += num_images
         results = [_observe(served, inference, top_k) for inference in inferences]
+        rejected = _rejected(served, results)
         served.statistics.add_answer(inferences, started)
         if record is not None:
-            record.stages, record.results = inferences, results
+            record.stages, record.results, record.rejected = inferences, results, rejected
         return Answer(
             manifest.name,
             manifest.version,
@@ -109,6 +112,7 @@ class Predictor:
             _slowest(inferences, time.monotonic() - started),
             [one.scores_k for one in inferences],
             manifest.class_names,
+            rejected,
         )
 
     async def classify_when_room(self, query: Query) -> Answer:
@@ -255,6 +259,15 @@ def _observe(served: ServedModel, inference: Inference, top_k: int) -> ScoredCla
     metrics.score.observe(score)
     metrics.drift.observe(name, score, inference.channel_means)
     return ranked
+
+
+def _rejected(served: ServedModel, results: list[ScoredClasses]) -> frozenset[int]:
+    """The places of those of none of the classes, counted."""
+    rejects = served.manifest.rejects
+    places = frozenset([place for place, ranked in enumerate(results) if rejects(ranked[0][1])])
+    if places:
+        served.metrics.unknown.inc(len(places))
+    return places
 
 
 def _slowest(inferences: Sequence[Inference], total_seconds: float) -> Timings:

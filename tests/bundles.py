@@ -11,7 +11,7 @@ from cnnsvc import bundle
 from cnnsvc.engines.base import Scores
 from cnnsvc.engines.golden import write_golden
 from cnnsvc.engines.load import open_engine
-from cnnsvc.manifest import MANIFEST_FORMAT, Artifact, Baseline, ImageShape, Manifest, Network
+from cnnsvc.manifest import MANIFEST_FORMAT, Artifact, Baseline, HonestScores, ImageShape, Manifest, Network
 from cnnsvc.pixels import PIXELS_VERSION, Decoder, decoder
 from tests.encoded import encode
 
@@ -28,6 +28,7 @@ def write_bundle(
     seed: int = 0,
     breaks_on_white: bool = False,
     pixels: int = PIXELS_VERSION,
+    threshold: float | None = None,
 ) -> Path:
     """The next version of a model: one dense layer over the channel means of 4 x 4 tiles, with golden answers."""
     with bundle.staging(models_dir / name) as folder:
@@ -39,7 +40,30 @@ def write_bundle(
         images = [(f"{index}.png", encode("PNG", seed=index)) for index in range(3)]
         scores_nk = _scores(model_path, [data for _, data in images], shape, decoder(pixels))
         write_golden(folder, images, {"model.onnx": scores_nk})
-        return bundle.publish(folder, msgspec.structs.replace(manifest_of(name, class_names, shape), pixels=pixels))
+        manifest = manifest_of(name, class_names, shape)
+        scores = None if threshold is None else honest_scores(threshold)
+        return bundle.publish(folder, msgspec.structs.replace(manifest, pixels=pixels, scores=scores))
+
+
+def honest_scores(threshold: float | None) -> HonestScores:
+    return HonestScores(
+        temperature=1.5,
+        threshold=threshold,
+        num_images=100,
+        expected_calibration_error_before=0.12,
+        expected_calibration_error_after=0.05,
+        share_answered=0.9,
+        accuracy_of_answered=0.95,
+    )
+
+
+def threshold_between(bundle_path: Path, images: list[bytes]) -> float:
+    """Of a bundle without one, by which at least one of the images is rejected and at least one is not."""
+    shape, version = SHAPE, PIXELS_VERSION
+    scores_nk = _scores(bundle_path / "model.onnx", images, shape, decoder(version))
+    best = sorted(scores_nk.max(axis=1).tolist())
+    assert best[0] < best[-1]
+    return float((best[0] + best[-1]) / 2)
 
 
 def manifest_of(name: str = "flowers", class_names: list[str] = CLASS_NAMES, shape: ImageShape = SHAPE) -> Manifest:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63nnsvc/pb/classifier.proto\x12\tcnnsvc.v1\"n\n\x0f\x43lassifyRequest\x12\x0e\n\x06images\x18\x01 \x03(\x0c\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x12\n\x05top_k\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\r\n\x05label\x18\x05 \x01(\tB\x08\n\x06_top_k\"{\n\x10\x43lassifyResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\"\n\x07results\x18\x03 \x03(\x0b\x32\x11.cnnsvc.v1.Result\x12#\n\x07timings\x18\x04 \x01(\x0b\x32\x12.cnnsvc.v1.Timings\"1\n\x06Result\x12\'\n\x07\x63lasses\x18\x01 \x03(\x0b\x32\x16.cnnsvc.v1.ScoredClass\"*\n\x0bScoredClass\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\"V\n\x07Timings\x12\x11\n\tdecode_ms\x18\x01 \x01(\x02\x12\x10\n\x08queue_ms\x18\x02 \x01(\x02\x12\x14\n\x0cinference_ms\x18\x03 \x01(\x02\x12\x10\n\x08total_ms\x18\x04 \x01(\x02\"\xa7\x01\n\x15\x43lassifyStreamRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05image\x18\x02 \x01(\x0c\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x03\x12\x12\n\x05top_k\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x17\n\ntimeout_ms\x18\x06 \x01(\x05H\x01\x88\x01\x01\x12\r\n\x05label\x18\x07 \x01(\tB\x08\n\x06_top_kB\r\n\x0b_timeout_ms\"\x83\x01\n\x16\x43lassifyStreamResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12)\n\x06result\x18\x02 \x01(\x0b\x32\x17.cnnsvc.v1.StreamResultH\x00\x12\'\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x16.cnnsvc.v1.StreamErrorH\x00\x42\t\n\x07outcome\"|\n\x0cStreamResult\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\'\n\x07\x63lasses\x18\x03 \x03(\x0b\x32\x16.cnnsvc.v1.ScoredClass\x12#\n\x07timings\x18\x04 \x01(\x0b\x32\x12.cnnsvc.v1.Timings\",\n\x0bStreamError\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\x13\n\x11ListModelsRequest\"b\n\x12ListModelsResponse\x12 \n\x06models\x18\x01 \x03(\x0b\x32\x10.cnnsvc.v1.Model\x12*\n\x07refused\x18\x02 \x03(\x0b\x32\x19.cnnsvc.v1.RefusedVersion\"N\n\x0eRefusedVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\r\n\x05\x66\x61ult\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"@\n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\r\n\x05label\x18\x03 \x01(\t\"\xa6\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x12\n\nis_default\x18\x03 \x01(\x08\x12\x13\n\x0b\x63lass_names\x18\x04 \x03(\t\x12\x14\n\x0cimage_height\x18\x05 \x01(\x05\x12\x13\n\x0bimage_width\x18\x06 \x01(\x05\x12\x16\n\x0eimage_channels\x18\x07 \x01(\x05\x12\x0e\n\x06\x65ngine\x18\x08 \x01(\t\x12\x10\n\x08\x61rtifact\x18\t \x01(\t\x12\x0f\n\x07network\x18\n \x01(\t\x12\x16\n\x0enum_parameters\x18\x0b \x01(\x03\x12\x0f\n\x07\x63reated\x18\x0c \x01(\t\x12&\n\x06trials\x18\r \x03(\x0b\x32\x16.cnnsvc.v1.EngineTrial\x12\x0e\n\x06labels\x18\x0e \x03(\t\"\x97\x01\n\x0b\x45ngineTrial\x12\x0e\n\x06\x65ngine\x18\x01 \x01(\t\x12\x10\n\x08\x61rtifact\x18\x02 \x01(\t\x12\x13\n\x0bnum_streams\x18\x03 \x01(\x05\x12\x12\n\nbatch_size\x18\x04 \x01(\x05\x12\x19\n\x11images_per_second\x18\x05 \x01(\x01\x12\x11\n\tis_chosen\x18\x06 \x01(\x08\x12\x0f\n\x07refusal\x18\x07 \x01(\t2\xb1\x02\n\nClassifier\x12\x43\n\x08\x43lassify\x12\x1a.cnnsvc.v1.ClassifyRequest\x1a\x1b.cnnsvc.v1.ClassifyResponse\x12I\n\nListModels\x12\x1c.cnnsvc.v1.ListModelsRequest\x1a\x1d.cnnsvc.v1.ListModelsResponse\x12\x38\n\x08GetModel\x12\x1a.cnnsvc.v1.GetModelRequest\x1a\x10.cnnsvc.v1.Model\x12Y\n\x0e\x43lassifyStream\x12 .cnnsvc.v1.ClassifyStreamRequest\x1a!.cnnsvc.v1.ClassifyStreamResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63nnsvc/pb/classifier.proto\x12\tcnnsvc.v1\"n\n\x0f\x43lassifyRequest\x12\x0e\n\x06images\x18\x01 \x03(\x0c\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x12\n\x05top_k\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\r\n\x05label\x18\x05 \x01(\tB\x08\n\x06_top_k\"{\n\x10\x43lassifyResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\"\n\x07results\x18\x03 \x03(\x0b\x32\x11.cnnsvc.v1.Result\x12#\n\x07timings\x18\x04 \x01(\x0b\x32\x12.cnnsvc.v1.Timings\"C\n\x06Result\x12\'\n\x07\x63lasses\x18\x01 \x03(\x0b\x32\x16.cnnsvc.v1.ScoredClass\x12\x10\n\x08rejected\x18\x02 \x01(\x08\"*\n\x0bScoredClass\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\"V\n\x07Timings\x12\x11\n\tdecode_ms\x18\x01 \x01(\x02\x12\x10\n\x08queue_ms\x18\x02 \x01(\x02\x12\x14\n\x0cinference_ms\x18\x03 \x01(\x02\x12\x10\n\x08total_ms\x18\x04 \x01(\x02\"\xa7\x01\n\x15\x43lassifyStreamRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05image\x18\x02 \x01(\x0c\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x03\x12\x12\n\x05top_k\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x17\n\ntimeout_ms\x18\x06 \x01(\x05H\x01\x88\x01\x01\x12\r\n\x05label\x18\x07 \x01(\tB\x08\n\x06_top_kB\r\n\x0b_timeout_ms\"\x83\x01\n\x16\x43lassifyStreamResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12)\n\x06result\x18\x02 \x01(\x0b\x32\x17.cnnsvc.v1.StreamResultH\x00\x12\'\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x16.cnnsvc.v1.StreamErrorH\x00\x42\t\n\x07outcome\"\x8e\x01\n\x0cStreamResult\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\'\n\x07\x63lasses\x18\x03 \x03(\x0b\x32\x16.cnnsvc.v1.ScoredClass\x12#\n\x07timings\x18\x04 \x01(\x0b\x32\x12.cnnsvc.v1.Timings\x12\x10\n\x08rejected\x18\x05 \x01(\x08\",\n\x0bStreamError\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\x13\n\x11ListModelsRequest\"b\n\x12ListModelsResponse\x12 \n\x06models\x18\x01 \x03(\x0b\x32\x10.cnnsvc.v1.Model\x12*\n\x07refused\x18\x02 \x03(\x0b\x32\x19.cnnsvc.v1.RefusedVersion\"N\n\x0eRefusedVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\r\n\x05\x66\x61ult\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"@\n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\r\n\x05label\x18\x03 \x01(\t\"\xcc\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x12\n\nis_default\x18\x03 \x01(\x08\x12\x13\n\x0b\x63lass_names\x18\x04 \x03(\t\x12\x14\n\x0cimage_height\x18\x05 \x01(\x05\x12\x13\n\x0bimage_width\x18\x06 \x01(\x05\x12\x16\n\x0eimage_channels\x18\x07 \x01(\x05\x12\x0e\n\x06\x65ngine\x18\x08 \x01(\t\x12\x10\n\x08\x61rtifact\x18\t \x01(\t\x12\x0f\n\x07network\x18\n \x01(\t\x12\x16\n\x0enum_parameters\x18\x0b \x01(\x03\x12\x0f\n\x07\x63reated\x18\x0c \x01(\t\x12&\n\x06trials\x18\r \x03(\x0b\x32\x16.cnnsvc.v1.EngineTrial\x12\x0e\n\x06labels\x18\x0e \x03(\t\x12\x16\n\tthreshold\x18\x0f \x01(\x01H\x00\x88\x01\x01\x42\x0c\n\n_threshold\"\x97\x01\n\x0b\x45ngineTrial\x12\x0e\n\x06\x65ngine\x18\x01 \x01(\t\x12\x10\n\x08\x61rtifact\x18\x02 \x01(\t\x12\x13\n\x0bnum_streams\x18\x03 \x01(\x05\x12\x12\n\nbatch_size\x18\x04 \x01(\x05\x12\x19\n\x11images_per_second\x18\x05 \x01(\x01\x12\x11\n\tis_chosen\x18\x06 \x01(\x08\x12\x0f\n\x07refusal\x18\x07 \x01(\t2\xb1\x02\n\nClassifier\x12\x43\n\x08\x43lassify\x12\x1a.cnnsvc.v1.ClassifyRequest\x1a\x1b.cnnsvc.v1.ClassifyResponse\x12I\n\nListModels\x12\x1c.cnnsvc.v1.ListModelsRequest\x1a\x1d.cnnsvc.v1.ListModelsResponse\x12\x38\n\x08GetModel\x12\x1a.cnnsvc.v1.GetModelRequest\x1a\x10.cnnsvc.v1.Model\x12Y\n\x0e\x43lassifyStream\x12 .cnnsvc.v1.ClassifyStreamRequest\x1a!.cnnsvc.v1.ClassifyStreamResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,31 +36,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLASSIFYRESPONSE']._serialized_start=153
   _globals['_CLASSIFYRESPONSE']._serialized_end=276
   _globals['_RESULT']._serialized_start=278
-  _globals['_RESULT']._serialized_end=327
-  _globals['_SCOREDCLASS']._serialized_start=329
-  _globals['_SCOREDCLASS']._serialized_end=371
-  _globals['_TIMINGS']._serialized_start=373
-  _globals['_TIMINGS']._serialized_end=459
-  _globals['_CLASSIFYSTREAMREQUEST']._serialized_start=462
-  _globals['_CLASSIFYSTREAMREQUEST']._serialized_end=629
-  _globals['_CLASSIFYSTREAMRESPONSE']._serialized_start=632
-  _globals['_CLASSIFYSTREAMRESPONSE']._serialized_end=763
-  _globals['_STREAMRESULT']._serialized_start=765
-  _globals['_STREAMRESULT']._serialized_end=889
-  _globals['_STREAMERROR']._serialized_start=891
-  _globals['_STREAMERROR']._serialized_end=935
-  _globals['_LISTMODELSREQUEST']._serialized_start=937
-  _globals['_LISTMODELSREQUEST']._serialized_end=956
-  _globals['_LISTMODELSRESPONSE']._serialized_start=958
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1056
-  _globals['_REFUSEDVERSION']._serialized_start=1058
-  _globals['_REFUSEDVERSION']._serialized_end=1136
-  _globals['_GETMODELREQUEST']._serialized_start=1138
-  _globals['_GETMODELREQUEST']._serialized_end=1202
-  _globals['_MODEL']._serialized_start=1205
-  _globals['_MODEL']._serialized_end=1499
-  _globals['_ENGINETRIAL']._serialized_start=1502
-  _globals['_ENGINETRIAL']._serialized_end=1653
-  _globals['_CLASSIFIER']._serialized_start=1656
-  _globals['_CLASSIFIER']._serialized_end=1961
+  _globals['_RESULT']._serialized_end=345
+  _globals['_SCOREDCLASS']._serialized_start=347
+  _globals['_SCOREDCLASS']._serialized_end=389
+  _globals['_TIMINGS']._serialized_start=391
+  _globals['_TIMINGS']._serialized_end=477
+  _globals['_CLASSIFYSTREAMREQUEST']._serialized_start=480
+  _globals['_CLASSIFYSTREAMREQUEST']._serialized_end=647
+  _globals['_CLASSIFYSTREAMRESPONSE']._serialized_start=650
+  _globals['_CLASSIFYSTREAMRESPONSE']._serialized_end=781
+  _globals['_STREAMRESULT']._serialized_start=784
+  _globals['_STREAMRESULT']._serialized_end=926
+  _globals['_STREAMERROR']._serialized_start=928
+  _globals['_STREAMERROR']._serialized_end=972
+  _globals['_LISTMODELSREQUEST']._serialized_start=974
+  _globals['_LISTMODELSREQUEST']._serialized_end=993
+  _globals['_LISTMODELSRESPONSE']._serialized_start=995
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1093
+  _globals['_REFUSEDVERSION']._serialized_start=1095
+  _globals['_REFUSEDVERSION']._serialized_end=1173
+  _globals['_GETMODELREQUEST']._serialized_start=1175
+  _globals['_GETMODELREQUEST']._serialized_end=1239
+  _globals['_MODEL']._serialized_start=1242
+  _globals['_MODEL']._serialized_end=1574
+  _globals['_ENGINETRIAL']._serialized_start=1577
+  _globals['_ENGINETRIAL']._serialized_end=1728
+  _globals['_CLASSIFIER']._serialized_start=1731
+  _globals['_CLASSIFIER']._serialized_end=2036
 # @@protoc_insertion_point(module_scope)

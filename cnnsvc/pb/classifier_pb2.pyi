@@ -33,10 +33,12 @@ class ClassifyResponse(_message.Message):
     def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., results: _Optional[_Iterable[_Union[Result, _Mapping]]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ...) -> None: ...
 
 class Result(_message.Message):
-    __slots__ = ("classes",)
+    __slots__ = ("classes", "rejected")
     CLASSES_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_FIELD_NUMBER: _ClassVar[int]
     classes: _containers.RepeatedCompositeFieldContainer[ScoredClass]
-    def __init__(self, classes: _Optional[_Iterable[_Union[ScoredClass, _Mapping]]] = ...) -> None: ...
+    rejected: bool
+    def __init__(self, classes: _Optional[_Iterable[_Union[ScoredClass, _Mapping]]] = ..., rejected: bool = ...) -> None: ...
 
 class ScoredClass(_message.Message):
     __slots__ = ("name", "score")
@@ -87,16 +89,18 @@ class ClassifyStreamResponse(_message.Message):
     def __init__(self, id: _Optional[str] = ..., result: _Optional[_Union[StreamResult, _Mapping]] = ..., error: _Optional[_Union[StreamError, _Mapping]] = ...) -> None: ...
 
 class StreamResult(_message.Message):
-    __slots__ = ("model", "version", "classes", "timings")
+    __slots__ = ("model", "version", "classes", "timings", "rejected")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CLASSES_FIELD_NUMBER: _ClassVar[int]
     TIMINGS_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: int
     classes: _containers.RepeatedCompositeFieldContainer[ScoredClass]
     timings: Timings
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., classes: _Optional[_Iterable[_Union[ScoredClass, _Mapping]]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ...) -> None: ...
+    rejected: bool
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., classes: _Optional[_Iterable[_Union[ScoredClass, _Mapping]]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., rejected: bool = ...) -> None: ...
 
 class StreamError(_message.Message):
     __slots__ = ("kind", "message")
@@ -141,7 +145,7 @@ class GetModelRequest(_message.Message):
     def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., label: _Optional[str] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("name", "version", "is_default", "class_names", "image_height", "image_width", "image_channels", "engine", "artifact", "network", "num_parameters", "created", "trials", "labels")
+    __slots__ = ("name", "version", "is_default", "class_names", "image_height", "image_width", "image_channels", "engine", "artifact", "network", "num_parameters", "created", "trials", "labels", "threshold")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     IS_DEFAULT_FIELD_NUMBER: _ClassVar[int]
@@ -156,6 +160,7 @@ class Model(_message.Message):
     CREATED_FIELD_NUMBER: _ClassVar[int]
     TRIALS_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: int
     is_default: bool
@@ -170,7 +175,8 @@ class Model(_message.Message):
     created: str
     trials: _containers.RepeatedCompositeFieldContainer[EngineTrial]
     labels: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., is_default: bool = ..., class_names: _Optional[_Iterable[str]] = ..., image_height: _Optional[int] = ..., image_width: _Optional[int] = ..., image_channels: _Optional[int] = ..., engine: _Optional[str] = ..., artifact: _Optional[str] = ..., network: _Optional[str] = ..., num_parameters: _Optional[int] = ..., created: _Optional[str] = ..., trials: _Optional[_Iterable[_Union[EngineTrial, _Mapping]]] = ..., labels: _Optional[_Iterable[str]] = ...) -> None: ...
+    threshold: float
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., is_default: bool = ..., class_names: _Optional[_Iterable[str]] = ..., image_height: _Optional[int] = ..., image_width: _Optional[int] = ..., image_channels: _Optional[int] = ..., engine: _Optional[str] = ..., artifact: _Optional[str] = ..., network: _Optional[str] = ..., num_parameters: _Optional[int] = ..., created: _Optional[str] = ..., trials: _Optional[_Iterable[_Union[EngineTrial, _Mapping]]] = ..., labels: _Optional[_Iterable[str]] = ..., threshold: _Optional[float] = ...) -> None: ...
 
 class EngineTrial(_message.Message):
     __slots__ = ("engine", "artifact", "num_streams", "batch_size", "images_per_second", "is_chosen", "refusal")

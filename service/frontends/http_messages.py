@@ -106,6 +106,9 @@ class ExplainResponse(msgspec.Struct, frozen=True):
         ),
     ]
     timings: ExplainTimings
+    rejected: Annotated[
+        bool, Meta(description="Whether the image is of none of the classes, whatever class is explained.")
+    ]
 
 
 class ScoredClass(msgspec.Struct, frozen=True):
@@ -117,6 +120,10 @@ class Result(msgspec.Struct, frozen=True):
     """One image's classes, best first."""
 
     classes: list[ScoredClass]
+    rejected: Annotated[
+        bool,
+        Meta(description="Whether the image is of none of the classes: its best score is below the model's threshold."),
+    ]
 
 
 class Timings(msgspec.Struct, frozen=True):
@@ -153,6 +160,16 @@ class Model(msgspec.Struct, frozen=True):
     network: Network
     artifacts: Annotated[dict[str, Artifact], Meta(description="Every form of the network, by name.")]
     created: Annotated[str, Meta(description="ISO 8601, UTC.")]
+    threshold: (
+        Annotated[
+            float,
+            Meta(
+                description="An image whose best score is below it is of none of the classes; absent where every image"
+                " gets an answer."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class RefusedVersion(msgspec.Struct, frozen=True):
@@ -186,7 +203,10 @@ def classify_response(answer: Answer) -> ClassifyResponse:
     return ClassifyResponse(
         answer.model,
         answer.version,
-        [Result([ScoredClass(name, score) for name, score in classes]) for classes in answer.results],
+        [
+            Result([ScoredClass(name, score) for name, score in classes], place in answer.rejected)
+            for place, classes in enumerate(answer.results)
+        ],
         Timings(timings.decode_ms, timings.queue_ms, timings.inference_ms, timings.total_ms),
     )
 
@@ -208,6 +228,7 @@ def explain_response(found: Explained) -> ExplainResponse:
         explanation.heat,
         found.heat_png,
         ExplainTimings(1000 * found.decode_seconds, 1000 * found.inference_seconds, 1000 * found.total_seconds),
+        explanation.rejected,
     )
 
 
@@ -227,6 +248,7 @@ def model_message(served: ServedModel) -> Model:
         network=manifest.network,
         artifacts=manifest.artifacts,
         created=manifest.created,
+        threshold=UNSET if manifest.threshold is None else manifest.threshold,
     )
 
 

@@ -138,7 +138,10 @@ def _classify_response(answer: Answer) -> pb.ClassifyResponse:
     return pb.ClassifyResponse(
         model=answer.model,
         version=answer.version,
-        results=[pb.Result(classes=_class_messages(result)) for result in answer.results],
+        results=[
+            pb.Result(classes=_class_messages(result), rejected=place in answer.rejected)
+            for place, result in enumerate(answer.results)
+        ],
         timings=_timings_message(answer),
     )
 
@@ -149,6 +152,7 @@ def _stream_result(answer: Answer) -> pb.StreamResult:
         version=answer.version,
         classes=_class_messages(answer.results[0]),
         timings=_timings_message(answer),
+        rejected=bool(answer.rejected),
     )
 
 
@@ -181,5 +185,6 @@ def _model_message(served: ServedModel) -> pb.Model:
         network=manifest.network.notation,
         num_parameters=manifest.network.num_parameters,
         created=manifest.created,
+        threshold=manifest.threshold,
         trials=[pb.EngineTrial(**msgspec.structs.asdict(trial)) for trial in served.model.trials],
     )

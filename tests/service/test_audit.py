@@ -29,7 +29,7 @@ from service.metrics import Metrics
 from service.predictor import Predictor, PredictorLimits, Query
 from service.recording import Recording
 from service.registry import Registry
-from tests.bundles import CLASS_NAMES, write_bundle
+from tests.bundles import CLASS_NAMES, threshold_between, write_bundle
 from tests.encoded import encode
 from tests.service.frontends.http_door import until
 
@@ -120,6 +120,19 @@ async def test_an_answered_call_is_a_line(room: Room) -> None:
     assert all(one["class"] in CLASS_NAMES and 0 < one["score"] <= 1 for one in found)
 
 
+async def test_images_of_no_class_are_marked(tmp_path: Path) -> None:
+    """An image is marked where its best score is below the bundle's threshold, and keeps its closest class."""
+    room = Room(tmp_path)
+    images = [encode("PNG", seed=seed) for seed in range(6)]
+    threshold = threshold_between(write_bundle(tmp_path / "models"), images)
+    await room.loader.load_bundle(write_bundle(tmp_path / "models", threshold=threshold))
+    await room.call(images)
+    (line,) = room.lines()
+    assert [one["rejected"] for one in line["images"]] == [one["score"] < threshold for one in line["images"]]
+    assert {one["rejected"] for one in line["images"]} == {False, True}
+    room.registry.close()
+
+
 async def test_pixels_are_known_by_their_bytes(room: Room) -> None:
     """Of an image that came decoded the hash is that of its pixels, row by row."""
     pixels = room.registry.get("flowers").model.decode(encode("PNG"))
@@ -142,6 +155,7 @@ async def test_refused_calls_are_lines(room: Room) -> None:
     assert [line["model"] for line in lines] == ["", "flowers", ""]
     assert [len(line["images"]) for line in lines] == [1, 2, 0]
     unanswered = {"sha256": hashlib.sha256(b"no image").hexdigest(), "num_bytes": 8, "class": None, "score": None}
+    unanswered["rejected"] = None
     assert lines[1]["images"][1] == unanswered
 
 

@@ -17,13 +17,13 @@ from cnnsvc.errors import EngineError, ImageError, InvalidError, LateError, NotF
 from cnnsvc.explain import explain_locally
 from cnnsvc.manifest import ImageShape
 from cnnsvc.model import Model, ModelOptions
-from cnnsvc.occlusion import plan_grid, strongest
+from cnnsvc.occlusion import LEAST_BUDGET, plan_grid, strongest
 from service.batcher import Batcher
 from service.explain import Explainer
 from service.metrics import Metrics
 from service.predictor import Predictor, PredictorLimits, Query
 from service.registry import ServedModel
-from tests.bundles import manifest_of, write_bundle
+from tests.bundles import manifest_of, threshold_between, write_bundle
 from tests.encoded import encode
 from tests.fakes import TRIALS, FakeRegistry, FunctionEngine
 from tests.service.test_predictor import Room
@@ -109,6 +109,22 @@ async def test_it_is_that_of_the_bundle_and_counts_as_no_prediction(tmp_path: Pa
     assert found.explanation == local
     classified = await room.predictor.classify(Query([encode("PNG", seed=3)]))
     assert (local.class_name, local.score) == classified.results[0][0]
+    room.registry.close()
+
+
+async def test_an_image_of_no_class_is_explained_too(tmp_path: Path) -> None:
+    """Server and bundle say that it is rejected, by its best score, whatever class is explained."""
+    images = [encode("PNG", seed=seed) for seed in range(6)]
+    path = write_bundle(tmp_path, threshold=threshold_between(write_bundle(tmp_path / "without"), images))
+    room = Room()
+    await room.loader.load_bundle(path)
+    rejected = (await room.predictor.classify(Query(images))).rejected
+    explainer = Explainer(room.predictor, room.registry)
+    for image, is_rejected in [(images[min(rejected)], True), (images[min({*range(6)} - rejected)], False)]:
+        query = Query([image], "flowers", deadline=time.monotonic() + 10)
+        found = (await explainer.explain(query, "tulip", LEAST_BUDGET)).explanation
+        assert found.rejected == is_rejected
+        assert explain_locally(path, ModelOptions("openvino"), image, "tulip", LEAST_BUDGET) == found
     room.registry.close()
 
 

@@ -17,7 +17,7 @@ from service.loader import Loader
 from service.metrics import Metrics
 from service.predictor import Predictor, PredictorLimits, Query
 from service.registry import Registry
-from tests.bundles import CLASS_NAMES, write_bundle
+from tests.bundles import CLASS_NAMES, threshold_between, write_bundle
 from tests.encoded import encode
 
 LIMITS = PredictorLimits(queue_limit=8, max_images_per_call=6, request_timeout_ms=10_000)
@@ -54,6 +54,38 @@ async def test_the_answer_is_that_of_the_bundle(room: Room, tmp_path: Path) -> N
     assert 0 < timings.decode_ms < timings.total_ms
     assert timings.total_ms >= timings.inference_ms > 0
     local.close()
+
+
+async def test_none_of_the_classes(tmp_path: Path) -> None:
+    """Images whose best score is below the bundle's threshold are rejected, as without a server, and counted."""
+    images = [encode("PNG", seed=seed) for seed in range(6)]
+    threshold = threshold_between(write_bundle(tmp_path), images)
+    path = write_bundle(tmp_path, threshold=threshold)
+    room = Room()
+    await room.loader.load_bundle(path)
+    answer = await room.predictor.classify(Query(images))
+    expected = {place for place, classes in enumerate(answer.results) if classes[0][1] < threshold}
+    assert answer.rejected == expected
+    assert 0 < len(expected) < 6
+    local = LocalClassifier(path, ModelOptions("openvino"))
+    assert [local.classify(image, top_k=1).rejected for image in images] == [place in expected for place in range(6)]
+    assert room.value("cnnsvc_unknown_images_total", model="flowers", version="2") == len(expected)
+    assert (
+        sum(
+            room.value("cnnsvc_predictions_total", model="flowers", version="2", **{"class": name}) or 0
+            for name in CLASS_NAMES
+        )
+        == 6
+    )
+    local.close()
+    room.registry.close()
+
+
+async def test_a_bundle_without_a_threshold_rejects_nothing(room: Room) -> None:
+    """As all bundles did that have none."""
+    answer = await room.predictor.classify(Query([encode("PNG", seed=seed) for seed in range(6)]))
+    assert answer.rejected == frozenset()
+    assert room.value("cnnsvc_unknown_images_total", model="flowers", version="1") == 0
 
 
 async def test_pixels_are_answered_as_the_image_that_they_are_of(room: Room) -> None:

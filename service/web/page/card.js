@@ -15,7 +15,7 @@ let numCards = 0;
 export class Card {
   state = "waiting";
   problem = null;
-  /** The best class as text, once there is one. */
+  /** The best class as text, or that none fits, once there is an answer. */
   best = "";
   #url;
   #picture = make("div.picture");
@@ -48,11 +48,14 @@ export class Card {
   }
 
   showAnswer({ model, version, results, timings }, roundTripMs) {
-    const { classes } = results[0];
-    this.best = `${classes[0].name}, ${percent(classes[0].score)}`;
+    const { classes, rejected } = results[0];
+    const closest = `${classes[0].name}, ${percent(classes[0].score)}`;
+    this.best = rejected ? `none of these classes; closest is ${closest}` : closest;
     const times = [...STAGES.map(([key, name]) => [name, timings[key]]), ["Round trip", roundTripMs]];
+    this.element.classList.toggle("is-rejected", Boolean(rejected));
     this.#turn("answered",
       make("p.meta", {}, make("bdi", {}, model), ` version ${version}`),
+      ...(rejected ? [make("p.rejected", {}, "None of these classes fits.")] : []),
       make("ol.scores", { role: "list" }, ...classes.map(scoreRow)),
       make("dl.times", {}, ...times.map(([name, ms]) =>
         make("div", {}, make("dt", {}, name), make("dd", {}, duration(ms))))));

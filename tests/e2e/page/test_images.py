@@ -7,7 +7,9 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.e2e.page.visitor import Visitor
+from tests.browser import Page
+from tests.bundles import threshold_between, write_bundle
+from tests.e2e.page.visitor import Visitor, visited
 from tests.e2e.server import Server
 from tests.encoded import encode
 
@@ -137,3 +139,26 @@ def test_many_images_a_few_at_a_time(visitor: Visitor, tmp_path: Path) -> None:
     visitor.page.evaluate("byId('clear').click()")
     assert not visitor.is_shown("results")
     assert visitor.focused() == "files"
+
+
+def test_none_of_the_classes(tab: Page, tmp_path: Path, pictures: list[Path]) -> None:
+    """A card says that none of the classes fits, still shows them, and speaks the closest one; another one does not."""
+    threshold = threshold_between(write_bundle(tmp_path / "without"), [file.read_bytes() for file in pictures])
+    write_bundle(tmp_path / "models", threshold=threshold)
+    with visited(tab, tmp_path / "models") as (visitor, server):
+        url = f"{server.http_url}/api/v1/classify"
+        results = [httpx.post(url, content=file.read_bytes()).json()["results"][0] for file in pictures]
+        rejected = [result["rejected"] for result in results]
+        assert set(rejected) == {False, True}
+        visitor.come()
+        visitor.choose(*pictures)
+        cards = visitor.cards(len(pictures))
+        assert ["None of these classes fits." in card["text"] for card in cards] == rejected
+        assert [[name for name, _ in card["classes"]] for card in cards] == [
+            [one["name"] for one in result["classes"]] for result in results
+        ]
+        visitor.come()
+        place = rejected.index(True)
+        visitor.choose(pictures[place])
+        closest = results[place]["classes"][0]["name"]
+        visitor.page.wait_for(f"byId('spoken').textContent.includes('none of these classes; closest is {closest},')")

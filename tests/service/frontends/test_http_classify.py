@@ -1,5 +1,6 @@
 import base64
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -15,7 +16,7 @@ from cnnsvc.errors import (
     TooLargeError,
 )
 from service.logs import RequestIdFilter
-from tests.fakes import FakePredictor
+from tests.fakes import ANSWER, FakePredictor
 from tests.service.frontends.http_door import BODY_LIMIT_BYTES, MAX_IMAGES, Door, open_door
 
 IMAGE = b"\x89PNG not really"
@@ -47,10 +48,20 @@ async def test_the_answer_names_model_version_classes_and_timings() -> None:
     assert response.json() == {
         "model": "flowers",
         "version": 3,
-        "results": [{"classes": [{"name": "rose", "score": 0.75}, {"name": "tulip", "score": 0.25}]}],
+        "results": [
+            {"classes": [{"name": "rose", "score": 0.75}, {"name": "tulip", "score": 0.25}], "rejected": False}
+        ],
         "timings": {"decode_ms": 0.5, "queue_ms": 0.25, "inference_ms": 2.0, "total_ms": 3.0},
     }
     assert door.num_requests("classify", "ok", "flowers", "3") == 1
+
+
+async def test_images_of_no_class_are_told() -> None:
+    """Each result says whether its image is rejected; the classes stay."""
+    answer = replace(ANSWER, results=ANSWER.results * 3, rejected=frozenset([1]))
+    response = await post(open_door(FakePredictor(answer)), content=IMAGE)
+    assert [one["rejected"] for one in response.json()["results"]] == [False, True, False]
+    assert all(one["classes"][0]["name"] == "rose" for one in response.json()["results"])
 
 
 @pytest.mark.parametrize(

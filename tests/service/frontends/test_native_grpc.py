@@ -26,7 +26,7 @@ from service.logs import RequestIdFilter
 from service.metrics import Metrics
 from service.predictor import Predictor, PredictorLimits
 from service.registry import Refusal, Registry
-from tests.bundles import CLASS_NAMES, write_bundle
+from tests.bundles import CLASS_NAMES, threshold_between, write_bundle
 from tests.encoded import encode
 from tests.fakes import FakePredictor
 from tests.service.frontends.http_door import until
@@ -91,6 +91,22 @@ async def test_one_and_many_images(door: Door) -> None:
     assert door.num_calls("classify", "ok", answered=True) == 5
 
 
+async def test_images_of_no_class_are_told(tmp_path: Path) -> None:
+    """Calls and streams say of each image whether it is rejected, and the model names its threshold."""
+    images = [encode("PNG", seed=seed) for seed in range(4)]
+    threshold = threshold_between(write_bundle(tmp_path), images)
+    async with opened(Door()) as door:
+        await door.loader.load_bundle(write_bundle(tmp_path, threshold=threshold))
+        assert (await door.stub.GetModel(pb.GetModelRequest())).threshold == threshold
+        results = (await door.stub.Classify(pb.ClassifyRequest(images=images))).results
+        rejected = [result.rejected for result in results]
+        assert rejected == [result.classes[0].score < threshold for result in results]
+        assert set(rejected) == {False, True}
+        requests = [pb.ClassifyStreamRequest(id=str(place), image=image) for place, image in enumerate(images)]
+        answers = {answer.id: answer.result async for answer in door.stub.ClassifyStream(requests)}
+        assert [answers[str(place)].rejected for place in range(4)] == rejected
+
+
 async def test_models_are_described(door: Door) -> None:
     """The list holds what GetModel answers, by name and version or by neither."""
     (listed,) = (await door.stub.ListModels(pb.ListModelsRequest())).models
@@ -99,6 +115,7 @@ async def test_models_are_described(door: Door) -> None:
     assert list(listed.class_names) == CLASS_NAMES
     assert (listed.image_height, listed.image_width, listed.image_channels) == (24, 32, 3)
     assert (listed.engine, listed.artifact, listed.is_default) == ("openvino", "model.onnx", True)
+    assert not listed.HasField("threshold")
 
 
 @pytest.mark.parametrize(
