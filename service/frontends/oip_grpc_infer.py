@@ -10,7 +10,7 @@ from cnnsvc.errors import InvalidError
 from cnnsvc.pb import oip_pb2 as pb
 from service.call_record import CallRecord
 from service.frontends.http_parameters import shown
-from service.frontends.oip_outputs import WantedOutput, output_of, read_wanted
+from service.frontends.oip_outputs import WantedOutput, outputs_of, read_wanted
 from service.frontends.oip_query import (
     Parameters,
     Target,
@@ -19,11 +19,12 @@ from service.frontends.oip_query import (
     refuse_shared_memory,
     require_one,
 )
-from service.frontends.oip_tensors import OUTPUT_NAME, InputTensor, Numbers, check_count
+from service.frontends.oip_tensors import InputTensor, Numbers, check_count
 from service.predictor import Answer, Query
 from service.registry import Registry
 
 _FIELDS: Final = {"UINT8": ("uint_contents", np.uint32), "FP32": ("fp32_contents", np.float32)}
+_ANSWERED_FIELDS: Final = {"FP32": "fp32_contents", "BOOL": "bool_contents", "BYTES": "bytes_contents"}
 _MOST_PARAMETERS: Final = 100
 
 
@@ -32,7 +33,7 @@ class Asked:
     """What is left of a request once its images are taken out."""
 
     query: Query
-    wanted: WantedOutput
+    wanted: list[WantedOutput]
     id: str
     is_raw: bool
 
@@ -54,15 +55,14 @@ def read_call(
 
 def response_of(asked: Asked, answer: Answer) -> pb.ModelInferResponse:
     """Raw where the request was, so that whoever sent tensors one way reads them the same way."""
-    output = output_of(answer, asked.wanted)
     response = pb.ModelInferResponse(model_name=answer.model, model_version=str(answer.version), id=asked.id)
-    described = response.outputs.add(name=OUTPUT_NAME, datatype=output.datatype, shape=output.shape)
-    if asked.is_raw:
-        response.raw_output_contents.append(output.raw())
-    elif isinstance(output.values, list):
-        described.contents.bytes_contents.extend(output.values)
-    else:
-        described.contents.fp32_contents.extend(output.numbers())
+    for output in outputs_of(answer, asked.wanted):
+        described = response.outputs.add(name=output.name, datatype=output.datatype, shape=output.shape)
+        if asked.is_raw:
+            response.raw_output_contents.append(output.raw())
+        else:
+            elements = output.values if isinstance(output.values, list) else output.numbers()
+            getattr(described.contents, _ANSWERED_FIELDS[output.datatype]).extend(elements)
     return response
 
 

@@ -19,9 +19,9 @@ from service.frontends.oip_json import (
     read_data,
     read_request,
 )
-from service.frontends.oip_outputs import OutputTensor, WantedOutput, output_of, read_wanted
+from service.frontends.oip_outputs import OutputTensor, WantedOutput, outputs_of, read_wanted
 from service.frontends.oip_query import Target, build_query, earlier_deadline, refuse_shared_memory
-from service.frontends.oip_tensors import INPUT_NAME, OUTPUT_NAME, InputTensor
+from service.frontends.oip_tensors import INPUT_NAME, InputTensor
 from service.metrics import Metrics
 from service.predictor import Answer, Predictor, Query
 from service.registry import Registry
@@ -50,9 +50,10 @@ class _Asked:
     """What is left of a request once its images are taken out."""
 
     query: Query
-    wanted: WantedOutput
+    wanted: list[WantedOutput]
     id: str
     is_binary: bool
+    """The outputs that do not say it themselves."""
 
 
 def target_of(path_params: dict[str, str]) -> Target:
@@ -81,8 +82,7 @@ def _asked(body: bytes, json_length: int | None, call: HttpCall, target: Target,
     wanted = read_wanted((one.name, one.parameters or {}) for one in request.outputs or ())
     deadline = earlier_deadline(call.deadline, parameters)
     query = build_query(target, tensors, registry, call.limits.max_images_per_call, deadline, call.observed.record)
-    is_binary = _is_binary(parameters) if wanted.is_binary is None else wanted.is_binary
-    return _Asked(query, wanted, request.id or "", is_binary)
+    return _Asked(query, wanted, request.id or "", _is_binary(parameters))
 
 
 def _read(body: bytes, json_length: int | None) -> tuple[InferRequest, list[InputTensor]]:
@@ -135,22 +135,28 @@ def _is_binary(parameters: dict[str, Any]) -> bool:
 
 
 def _reply(answer: Answer, asked: _Asked) -> Reply:
-    output, is_binary = output_of(answer, asked.wanted), asked.is_binary
-    raw = output.raw() if is_binary else b""
-    described = JsonOutput(
-        OUTPUT_NAME,
-        output.datatype,
-        output.shape,
-        {"binary_data_size": len(raw)} if is_binary else msgspec.UNSET,
-        msgspec.UNSET if is_binary else _json_values(output),
-    )
-    text = _ENCODER.encode(InferResponse(answer.model, str(answer.version), [described], asked.id or msgspec.UNSET))
-    if not is_binary:
+    described, binary = [], []
+    for output, wanted in zip(outputs_of(answer, asked.wanted), asked.wanted, strict=True):
+        is_binary = asked.is_binary if wanted.is_binary is None else wanted.is_binary
+        if is_binary:
+            binary.append(output.raw())
+        described.append(_described(output, len(binary[-1]) if is_binary else None))
+    text = _ENCODER.encode(InferResponse(answer.model, str(answer.version), described, asked.id or msgspec.UNSET))
+    if not binary:
         return Reply(text)
-    return Reply(text + raw, b"application/octet-stream", ((JSON_LENGTH_HEADER, b"%d" % len(text)),))
+    headers = ((JSON_LENGTH_HEADER, b"%d" % len(text)),)
+    return Reply(text + b"".join(binary), b"application/octet-stream", headers)
 
 
-def _json_values(output: OutputTensor) -> list[float] | list[str]:
+def _described(output: OutputTensor, num_bytes: int | None) -> JsonOutput:
+    """With its values, or how many bytes of them stand behind the JSON."""
+    if num_bytes is not None:
+        parameters = {"binary_data_size": num_bytes}
+        return JsonOutput(output.name, output.datatype, output.shape, parameters)
+    return JsonOutput(output.name, output.datatype, output.shape, data=_json_values(output))
+
+
+def _json_values(output: OutputTensor) -> list[float] | list[bool] | list[str]:
     if isinstance(output.values, list):
         return [value.decode() for value in output.values]
     return output.numbers()

@@ -49,7 +49,7 @@ class JsonOutput(msgspec.Struct, frozen=True):
     datatype: str
     shape: list[int]
     parameters: dict[str, Any] | UnsetType = UNSET
-    data: list[float] | list[str] | UnsetType = UNSET
+    data: list[float] | list[bool] | list[str] | UnsetType = UNSET
 
 
 class InferResponse(msgspec.Struct, frozen=True):

@@ -6,8 +6,8 @@ from cnnsvc.manifest import Manifest
 from cnnsvc.pb import tensorflow_pb2 as tf
 from service.batcher import Image
 from service.call_record import CallRecord
-from service.frontends.tfs_signatures import CLASSES, PROBABILITIES, Signature
-from service.frontends.tfs_tensors import float_tensor, string_tensor
+from service.frontends.tfs_signatures import CLASSES, PROBABILITIES, REJECTED, Signature
+from service.frontends.tfs_tensors import bool_tensor, float_tensor, string_tensor
 from service.predictor import Answer, Query
 
 Rows = Sequence[Sequence[float]] | Sequence[Sequence[str]]
@@ -31,6 +31,8 @@ def rows_of(name: str, answer: Answer) -> Rows:
 
 
 def tensor_of(name: str, answer: Answer) -> "tf.TensorProto":
+    if name == REJECTED:
+        return bool_tensor([place in answer.rejected for place in range(len(answer.scores))])
     num_classes = len(answer.class_names)
     if name == CLASSES:
         return string_tensor(_class_names(answer), num_classes)

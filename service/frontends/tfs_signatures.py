@@ -18,6 +18,8 @@ DEFAULT_SIGNATURE: Final = "serving_default"
 PROBABILITIES: Final = "probabilities"
 CLASSES: Final = "classes"
 SCORES: Final = "scores"
+REJECTED: Final = "rejected"
+"""DT_BOOL [N], where a filter names it. No signature has it: those are of the SavedModels."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,9 @@ def find_classify_signature(name: str) -> Signature:
 
 
 def wanted_outputs(signature: Signature, output_filter: Sequence[str]) -> tuple[str, ...]:
-    """All of them where the filter is empty. Raises InvalidError for unknown names and for repeated ones."""
+    """Those of the signature where the filter is empty. Raises InvalidError for unknown names and for repeated ones."""
     for position, name in enumerate(output_filter):
-        if name not in signature.outputs:
+        if name not in (*signature.outputs, REJECTED):
             raise InvalidError(
                 f"output tensor alias not found in signature: {name[:80]} Outputs expected to be in the set"
                 f" {{{','.join(signature.outputs)}}}."

@@ -55,6 +55,10 @@ def float_tensor(rows: Sequence[Sequence[float]], num_columns: int) -> "tf.Tenso
     return tf.TensorProto(dtype=tf.DT_FLOAT, tensor_shape=shape_of([len(rows), num_columns]), float_val=values)
 
 
+def bool_tensor(values: Sequence[bool]) -> "tf.TensorProto":
+    return tf.TensorProto(dtype=tf.DT_BOOL, tensor_shape=shape_of([len(values)]), bool_val=values)
+
+
 def string_tensor(rows: Sequence[Sequence[str]], num_columns: int) -> "tf.TensorProto":
     values = [value.encode() for row in rows for value in row]
     return tf.TensorProto(dtype=tf.DT_STRING, tensor_shape=shape_of([len(rows), num_columns]), string_val=values)

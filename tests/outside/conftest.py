@@ -5,17 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.bundles import write_bundle
+from tests.bundles import threshold_between, write_bundle
 from tests.e2e.server import Server, serving
+from tests.outside.client_programs import pictures
 from tests.outside.environments import served_from_wheel
 
 
 @pytest.fixture(scope="module")
 def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two versions of the model flowers."""
-    folder = tmp_path_factory.mktemp("models")
-    for seed in range(2):
-        write_bundle(folder, seed=seed)
+    """Two versions of the model flowers, the second of which rejects some of the pictures."""
+    folder, images = tmp_path_factory.mktemp("models"), pictures(3)[0]
+    write_bundle(folder)
+    threshold = threshold_between(write_bundle(folder.with_name("without"), seed=1), images)
+    write_bundle(folder, seed=1, threshold=threshold)
     return folder
 
 

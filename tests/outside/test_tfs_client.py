@@ -85,6 +85,12 @@ def test_predictions_are_our_own(found: Any) -> None:
     assert found["resolved"] == {"name": "flowers", "version": 2, "signature": "serving_bytes"}
 
 
+def test_none_of_the_classes(server: Server, found: Any) -> None:
+    """A filter that names `rejected` gets truth values beside the scores, by the threshold of the model."""
+    threshold = httpx.get(f"{server.http_url}/api/v1/models/flowers/2").raise_for_status().json()["threshold"]
+    assert found["rejected"] == [max(row) < threshold for row in _own_scores(server, 2)]
+
+
 def test_classifications_are_our_own(found: Any) -> None:
     """Examples get named classes, best first, with the same scores."""
     assert found["classifications"] == {"examples": True, "context": True}

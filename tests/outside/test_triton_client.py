@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
@@ -100,6 +101,16 @@ def test_classification(asked: Asked, protocol: str) -> None:
             parts = [text.split(":") for text in row]
             assert [(int(index), label) for _, index, label in parts] == [(int(i), CLASS_NAMES[i]) for i in best]
             assert [np.float32(value) for value, _, _ in parts] == [scores[i] for i in best]
+
+
+@_PROTOCOLS
+def test_none_of_the_classes(server: Server, asked: Asked, protocol: str) -> None:
+    """Who asks for the output `rejected` gets truth values beside the scores, by the threshold of the model."""
+    threshold = httpx.get(f"{server.http_url}/api/v1/models/flowers/2").raise_for_status().json()["threshold"]
+    found = asked.answers[protocol]["rejected"]
+    assert np.array_equal(np.array(found["rows"], np.float32), asked.expected)
+    assert found["rejected"] == (asked.expected.max(axis=1) < threshold).tolist()
+    assert set(found["rejected"]) == {False, True}
 
 
 @_PROTOCOLS

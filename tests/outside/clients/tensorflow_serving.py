@@ -70,6 +70,12 @@ class Client:
             "examples": self._named(self.predict(self.spec("classify"), inputs=self._serialized()).outputs),
         }
 
+    def rejections(self) -> list[bool]:
+        """The output that a filter may name, beside the usual one."""
+        answer = self.predict(self.spec("serving_bytes"), ["probabilities", "rejected"], image_bytes=self.images)
+        assert self._same(answer)
+        return tf.make_ndarray(answer.outputs["rejected"]).tolist()
+
     def one_value_fills(self) -> bool:
         """A tensor of one value is the image of that value."""
         one = tf.make_tensor_proto(np.uint8(7), shape=[1, *self.pixels.shape[1:]])
@@ -299,6 +305,7 @@ def main() -> None:
     found = {
         "predictions": client.predictions(),
         "one_value_fills": client.one_value_fills(),
+        "rejected": client.rejections(),
         "resolved": client.resolved(),
         "classifications": client.classifications(),
         "metadata": client.metadata(),

@@ -14,7 +14,7 @@ import tritonclient.grpc
 import tritonclient.http
 from tritonclient.utils import InferenceServerException
 
-INPUT, OUTPUT, MODEL = "image", "probabilities", "flowers"
+INPUT, OUTPUT, REJECTED, MODEL = "image", "probabilities", "rejected", "flowers"
 
 
 def main(http_address: str, grpc_address: str, *files: str) -> None:
@@ -56,6 +56,9 @@ def asked(protocol, client, images, pixels, json_options):
         "channels_first": rows(client.infer(MODEL, [tensor(protocol, pixels.transpose(0, 3, 1, 2))])),
         "version_1": rows(client.infer(MODEL, [encoded], model_version="1")),
         "classes": texts(client.infer(MODEL, [encoded], outputs=best)),
+        "rejected": rejected(
+            client.infer(MODEL, [encoded], outputs=[*outputs, protocol.InferRequestedOutput(REJECTED)])
+        ),
         "timeout": refusal(lambda: client.infer(MODEL, [encoded], timeout=1)),
         "no_model": refusal(lambda: client.infer("roses", [encoded])),
         "no_output": refusal(lambda: client.infer(MODEL, [encoded], outputs=[protocol.InferRequestedOutput("x")])),
@@ -123,6 +126,13 @@ def rows(result):
     scores = result.as_numpy(OUTPUT)
     assert scores.dtype == np.float32
     return scores.tolist()
+
+
+def rejected(result):
+    """One truth value an image, with the scores that came beside them."""
+    found = result.as_numpy(REJECTED)
+    assert found.dtype == np.bool_
+    return {"rejected": found.tolist(), "rows": rows(result)}
 
 
 def texts(result):

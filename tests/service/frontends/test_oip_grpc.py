@@ -28,7 +28,7 @@ from service.loader import Loader
 from service.metrics import Metrics
 from service.predictor import Answer, Predictor, PredictorLimits, Query
 from service.registry import Registry
-from tests.bundles import CLASS_NAMES, SHAPE, write_bundle
+from tests.bundles import CLASS_NAMES, SHAPE, threshold_between, write_bundle
 from tests.encoded import encode
 from tests.fakes import FakePredictor
 from tests.service.frontends.oip_door import answer_of
@@ -159,6 +159,31 @@ async def test_typed_contents(door: Door) -> None:
         answer = await door.call("ModelInfer", request)
         assert np.array_equal(np.array(answer.outputs[0].contents.fp32_contents, np.float32), expected.ravel())
         assert not answer.raw_output_contents
+
+
+async def test_none_of_the_classes_where_that_is_asked_for(tmp_path: Path) -> None:
+    """The output `rejected` comes where it is named, raw or typed as the request was, and no description has it."""
+    threshold = threshold_between(write_bundle(tmp_path), IMAGES)
+    async with opened(Door()) as door:
+        await door.loader.load_bundle(write_bundle(tmp_path, threshold=threshold))
+        expected = (await door.own_scores()).max(axis=1) < threshold
+        assert set(expected.tolist()) == {False, True}
+        raw = pb.ModelInferRequest(
+            model_name="flowers",
+            inputs=[Input(name="image", datatype="BYTES", shape=[3])],
+            outputs=[Output(name="probabilities"), Output(name="rejected")],
+            raw_input_contents=[join_elements(IMAGES)],
+        )
+        answer = await door.call("ModelInfer", raw)
+        described = [(one.name, one.datatype, list(one.shape)) for one in answer.outputs]
+        assert described == [("probabilities", "FP32", [3, 3]), ("rejected", "BOOL", [3])]
+        assert np.array_equal(np.frombuffer(answer.raw_output_contents[1], np.bool_), expected)
+        typed = pb.ModelInferRequest(model_name="flowers", outputs=[Output(name="rejected")])
+        typed.inputs.add(name="image", datatype="BYTES", shape=[3]).contents.bytes_contents.extend(IMAGES)
+        (only,) = (await door.call("ModelInfer", typed)).outputs
+        assert list(only.contents.bool_contents) == expected.tolist()
+        metadata = await door.call("ModelMetadata", pb.ModelMetadataRequest(name="flowers"))
+        assert [one.name for one in metadata.outputs] == ["probabilities"]
 
 
 async def test_classification(door: Door) -> None:

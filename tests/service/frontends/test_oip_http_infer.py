@@ -1,6 +1,7 @@
 """POST /v2/models/{name}/infer over HTTP: every form of a body, and every way in which it may be wrong."""
 
 import base64
+import dataclasses
 import gzip
 import json
 import struct
@@ -115,6 +116,38 @@ async def test_what_one_output_says_goes_before_what_is_said_of_all() -> None:
         "shape": [1, 2],
         "data": [f"0.7:1:{CLASS_NAMES[1]}", f"0.2:2:{CLASS_NAMES[2]}"],
     }
+
+
+REJECTING = dataclasses.replace(answer_of(2), rejected=frozenset([1]))
+
+
+async def test_none_of_the_classes_where_that_is_asked_for() -> None:
+    """The output `rejected` comes where it is named, in its place, in JSON or behind it; else all is as it was."""
+    door = open_door(FakePredictor(REJECTING))
+    request = {"inputs": [encoded_in_json()]}
+    (only,) = (await post(door, request)).json()["outputs"]
+    assert only["name"] == "probabilities"
+    outputs = [{"name": "rejected"}, {"name": "probabilities"}]
+    rejected, scores = (await post(door, request | {"outputs": outputs})).json()["outputs"]
+    assert rejected == {"name": "rejected", "datatype": "BOOL", "shape": [2], "data": [False, True]}
+    assert scores == only
+
+
+@pytest.mark.parametrize(
+    ("names", "data"), [(["rejected", "probabilities"], False), (["probabilities", "rejected"], True)]
+)
+async def test_several_outputs_in_binary(names: list[str], data: bool) -> None:
+    """Binary ones follow the JSON in their order; one that wants to stand in it does."""
+    door = open_door(FakePredictor(REJECTING))
+    outputs = [{"name": names[0]}, {"name": names[1], "parameters": {"binary_data": not data}}]
+    request = {"inputs": [encoded_in_json()], "parameters": {"binary_data_output": True}, "outputs": outputs}
+    response = await post(door, request)
+    length = int(response.headers[LENGTH])
+    first, second = json.loads(response.content[:length])["outputs"]
+    raw = {"rejected": b"\x00\x01", "probabilities": SCORES.tobytes()}
+    assert first["parameters"] == {"binary_data_size": len(raw[names[0]])}
+    assert response.content[length:] == raw[names[0]] + (b"" if data else raw[names[1]])
+    assert second.get("data") == ([False, True] if data else None)
 
 
 async def test_the_bytes_of_one_image_alone() -> None:

@@ -8,8 +8,14 @@ import pytest
 
 from cnnsvc.errors import CnnsvcError
 from service.frontends.oip_elements import split_elements
-from service.frontends.oip_outputs import WantedOutput, output_of, read_wanted
+from service.frontends.oip_outputs import OutputTensor, WantedOutput, outputs_of, read_wanted
+from service.predictor import Answer
 from tests.service.frontends.oip_door import SCORES, answer_of
+
+
+def output_of(answer: Answer, wanted: WantedOutput) -> OutputTensor:
+    (output,) = outputs_of(answer, [wanted])
+    return output
 
 
 @pytest.mark.parametrize("num_images", [1, 2])
@@ -42,10 +48,22 @@ def test_labels_may_have_colons_and_values_few_digits() -> None:
 
 
 def test_what_is_wanted() -> None:
-    """Nothing named is the scores; the parameters of the one output say the rest."""
-    assert read_wanted([]) == WantedOutput()
-    assert read_wanted([("probabilities", {"classification": 3})]) == WantedOutput(3)
-    assert read_wanted([("probabilities", {"binary_data": False, "other": 1})]) == WantedOutput(0, False)
+    """Nothing named is the scores; the parameters of an output say the rest, and the order is the caller's."""
+    assert read_wanted([]) == [WantedOutput()]
+    assert read_wanted([("probabilities", {"classification": 3})]) == [WantedOutput(3)]
+    assert read_wanted([("probabilities", {"binary_data": False, "other": 1})]) == [WantedOutput(0, False)]
+    both = read_wanted([("rejected", {"binary_data": True}), ("probabilities", {})])
+    assert both == [WantedOutput(0, True, "rejected"), WantedOutput()]
+
+
+def test_who_is_rejected() -> None:
+    """One truth value an image, a byte each in the binary layout, beside the scores or alone."""
+    answer = dataclasses.replace(answer_of(2), rejected=frozenset([1]))
+    scores, rejected = outputs_of(answer, [WantedOutput(), WantedOutput(name="rejected")])
+    assert (scores.name, scores.shape) == ("probabilities", [2, 3])
+    assert (rejected.name, rejected.datatype, rejected.shape) == ("rejected", "BOOL", [2])
+    assert (rejected.raw(), rejected.numbers()) == (b"\x00\x01", [False, True])
+    assert output_of(answer_of(1), WantedOutput(name="rejected")).numbers() == [False]
 
 
 @pytest.mark.parametrize(
@@ -53,6 +71,8 @@ def test_what_is_wanted() -> None:
     [
         ([("scores", {})], "invalid", "the model has one output, 'probabilities'"),
         ([("probabilities", {})] * 2, "invalid", "twice"),
+        ([("rejected", {})] * 2, "invalid", "twice"),
+        ([("rejected", {"classification": 1})], "invalid", "only 'probabilities' has classes"),
         ([("probabilities", {"classification": -1})], "invalid", "classification is '-1'"),
         ([("probabilities", {"classification": True})], "invalid", "classification is 'True'"),
         ([("probabilities", {"classification": "3"})], "invalid", "whole number"),

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from cnnsvc.classification import Timings
 from cnnsvc.errors import Fault
 from cnnsvc.manifest import ImageShape
 from cnnsvc.pb import tensorflow_pb2 as tf
@@ -21,6 +22,7 @@ from service.frontends.rpc_names import rpc_name
 from service.frontends.tfs_signatures import SIGNATURES
 from service.frontends.tfs_tensors import read_inputs
 from service.health import report
+from service.predictor import Answer
 from service.registry import Refusal
 from tests.bundles import CLASS_NAMES, SHAPE
 from tests.encoded import encode
@@ -118,6 +120,29 @@ async def test_predict_by_every_signature(door: Door, signature: str, inputs: di
     assert answer.outputs["probabilities"].dtype == tf.DT_FLOAT
     assert answer.model_spec == spec(signature or "serving_default", version=2)
     assert door.num_calls("grpc", "tfs_predict", "ok", "2") == 1
+
+
+REJECTING = Answer(
+    "flowers", 2, [], Timings(1, 1, 1, 3), list(scores_of(PIXELS)), CLASS_NAMES, rejected=frozenset([0, 2])
+)
+
+
+async def test_none_of_the_classes_where_that_is_asked_for() -> None:
+    """Predict answers `rejected` where the filter names it, beside other outputs or alone; no signature has it."""
+    door = Door(FakePredictor(REJECTING))
+    async with opened(door):
+        await door.server.start()
+        asked = request("serving_bytes", image_bytes=strings(IMAGES))
+        assert list((await door.predict(asked)).outputs) == ["probabilities"]
+        asked.output_filter.extend(["rejected", "probabilities"])
+        answer = await door.predict(asked)
+        assert np.array_equal(rows(answer), scores_of(PIXELS))
+        assert answer.outputs["rejected"] == tensor(tf.DT_BOOL, [3], bool_val=[True, False, True])
+        del asked.output_filter[1]
+        assert list((await door.predict(asked)).outputs) == ["rejected"]
+        assert all("rejected" not in one.outputs for one in SIGNATURES.values())
+        await door.channel.close()
+        await door.server.stop(None)
 
 
 async def test_predict_by_examples(door: Door) -> None:
