@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cnnsvc.engines.base import BFLOAT16
+from cnnsvc.engines.base import BFLOAT16, Scores
 from cnnsvc.errors import ImageError, InvalidError, TooLargeError
 from cnnsvc.manifest import Manifest
 from cnnsvc.model import Model
@@ -95,11 +96,9 @@ def compare_models(a: Model, b: Model, listing: Listing, reporter: Reporter) -> 
         raise InvalidError(f"no file of {listing.folder} can be read by both bundles")
     scores_a, scores_b = (one.scores_nk[np.searchsorted(one.rows, shared)] for one in (answers_a, answers_b))
     labels = listing.labels[shared]
-    predicted_a, predicted_b = scores_a.argmax(axis=1), scores_b.argmax(axis=1)
-    pairs = pairs_of(predicted_a == labels, predicted_b == labels)
-    files = [listing.files[row] for row in shared.tolist()]
+    pairs = pairs_of(scores_a.argmax(axis=1) == labels, scores_b.argmax(axis=1) == labels)
     names = listing.class_names
-    times_ms = _median_times_ms(a, b, files)
+    times_ms = _median_times_ms(a, b, [listing.files[row] for row in shared.tolist()])
     return Comparison(
         folder=shown(listing.folder),
         num_files=len(listing.files),
@@ -111,16 +110,23 @@ def compare_models(a: Model, b: Model, listing: Listing, reporter: Reporter) -> 
         interval=difference_interval(pairs),
         p=mcnemar_p(pairs.only_a, pairs.only_b),
         verdict=verdict(pairs),
-        differing=[
-            Difference(
-                file=shown(files[row].relative_to(listing.folder)),
-                true_name=names[labels[row]],
-                a=Answer(names[predicted_a[row]], float(scores_a[row].max())),
-                b=Answer(names[predicted_b[row]], float(scores_b[row].max())),
-            )
-            for row in np.flatnonzero(predicted_a != predicted_b).tolist()
-        ],
+        differing=_differing(listing, shared, scores_a, scores_b),
     )
+
+
+def _differing(listing: Listing, rows: NDArray[np.int64], scores_a: Scores, scores_b: Scores) -> list[Difference]:
+    """The rows of the listing on whose scores, float32 (N, K), the two disagree."""
+    names = listing.class_names
+    predicted_a, predicted_b = scores_a.argmax(axis=1), scores_b.argmax(axis=1)
+    return [
+        Difference(
+            file=shown(listing.files[rows[place]].relative_to(listing.folder)),
+            true_name=names[listing.labels[rows[place]]],
+            a=Answer(names[predicted_a[place]], float(scores_a[place].max())),
+            b=Answer(names[predicted_b[place]], float(scores_b[place].max())),
+        )
+        for place in np.flatnonzero(predicted_a != predicted_b).tolist()
+    ]
 
 
 def _answers(model: Model, listing: Listing, reporter: Reporter) -> Answers:

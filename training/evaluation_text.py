@@ -1,6 +1,7 @@
 """A judgement in words: figures, a table of classes, the most frequent confusions, for a terminal."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
@@ -12,8 +13,8 @@ from training.inspection.findings import BadFile
 from training.judgement import Judgement, accuracy_text
 from training.printable import printable
 
-_MAX_ROWS = 40
-_MAX_NAMED = 10
+_MAX_ROWS: Final = 40
+_MAX_NAMED: Final = 10
 
 
 def print_evaluation(found: Evaluation, console: Console) -> None:

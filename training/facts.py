@@ -48,7 +48,7 @@ def run_facts(settings: TrainSettings, device: Device, listing: Listing, cache: 
 
 
 _NO_PART: Final = (
-    *("cache_limit_mib", "export_dead", "resume"),
+    *("cache_limit_mib", "calibrate", "accept_share", "export_dead", "resume"),
     *("split", "validation_split", "drop_conflicts", "model", "arch", "image_size", "color"),
 )
 """Settings that decide about nothing that is learned, or only through the images and the notation."""

@@ -1,6 +1,5 @@
 """The effect of each measure as a table: means over seeds, their spread, and the difference to the plain recipe."""
 
-import math
 from collections import defaultdict
 from dataclasses import dataclass
 from statistics import fmean, stdev
@@ -12,11 +11,11 @@ from training.ablation.trial import Outcome
 @dataclass(frozen=True)
 class Spread:
     mean: float
-    deviation: float
-    """Standard deviation over seeds; not a number with one seed."""
+    deviation: float | None
+    """Standard deviation over seeds; None with one seed."""
 
     def __str__(self) -> str:
-        return f"{self.mean:.3f}" if math.isnan(self.deviation) else f"{self.mean:.3f} ± {self.deviation:.3f}"
+        return f"{self.mean:.3f}{_reach(self)}"
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def table_of(outcomes: list[Outcome]) -> str:
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for one in effects_of(outcomes):
-        difference = "" if one.difference is None else f"{_signed(one.difference)}"
+        difference = "" if one.difference is None else signed(one.difference)
         lines.append(
             f"| {one.measure} | {one.num_seeds} | {one.training} | {one.validation} | {one.gap:+.3f} | {one.lowest:.3f}"
             f" | {one.test or ''} | {difference} |"
@@ -83,9 +82,12 @@ def _judged(outcome: Outcome, has_test: bool) -> float:
 
 
 def _spread(values: list[float]) -> Spread:
-    return Spread(fmean(values), stdev(values) if len(values) > 1 else math.nan)
+    return Spread(fmean(values), stdev(values) if len(values) > 1 else None)
 
 
-def _signed(spread: Spread) -> str:
-    text = f"{spread.mean:+.3f}"
-    return text if math.isnan(spread.deviation) else f"{text} ± {spread.deviation:.3f}"
+def signed(spread: Spread) -> str:
+    return f"{spread.mean:+.3f}{_reach(spread)}"
+
+
+def _reach(spread: Spread) -> str:
+    return "" if spread.deviation is None else f" ± {spread.deviation:.3f}"
