@@ -29,6 +29,8 @@ NOT_RUN: Final = {
     ("serve.md", "needs a package index"): 1,
     ("traces.md", "needs a Docker engine"): 1,
     ("traces.md", "needs a package index"): 1,
+    ("train.md", "it is cut by hand"): 1,
+    ("train.md", "it trains for hours"): 1,
     ("train.md", "needs a package index and an NVIDIA GPU"): 1,
 }
 _TRAINING_PAGES: Final = ("README.md", "train.md")

@@ -26,9 +26,12 @@ def train(
             help="Folder like FOLDER with other images: never trained or chosen on, it judges the finished bundle."
         ),
     ] = None,
+    ablation: Annotated[
+        Path | None, typer.Option(help="File of `cnnsvc ablate` for this network; its table goes into the report.")
+    ] = None,
 ) -> None:
     """Train a network on a folder of images and write a proven bundle."""
     from training.run import train as run  # TensorFlow takes seconds to import
 
-    bundle_path = run(folder, name, models_dir, settings, test=test)
+    bundle_path = run(folder, name, models_dir, settings, test=test, ablation=ablation)
     typer.echo(bundle_path)

@@ -46,6 +46,7 @@ _KNOWN_FACTS: Final = (
     "inspection",
     "timings",
     "test",
+    "ablation",
 )
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cnnsvc.bundle import check_model_name
 from cnnsvc.errors import InternalError, InvalidError, TrainingError, UnsupportedError
 from cnnsvc.manifest import ImageShape
+from training.ablation.facts import ablation_facts
 from training.catalogue import NamedNetwork, resolve
 from training.checkpoint import Checkpoint
 from training.dataset import scan
@@ -44,6 +45,7 @@ def train(
     settings: TrainSettings,
     *,
     test: Path | None = None,
+    ablation: Path | None = None,
     reporter: Reporter | None = None,
 ) -> Path:
     """Trains on folder/<class>/*, judges on test/<class>/* and writes models_dir/<name>/<next version>/: its path.
@@ -55,9 +57,13 @@ def train(
     check_model_name(name)
     _check_installed()
     _check_writable(models_dir / name)
+    network = resolve(settings.model, settings.arch)
+    effects = ablation_facts(ablation, str(network.architecture)) if ablation else None
     reporter = reporter or Reporter()
     try:
         trained = learn(folder, name, settings, reporter, test, models_dir / CHECKPOINTS_DIR)
+        if effects:
+            trained = replace(trained, facts={**trained.facts, "ablation": effects})
         check_learned(trained, settings, reporter)
         trained = with_honest_scores(trained, settings, reporter)
         path = _export(trained, models_dir, reporter)

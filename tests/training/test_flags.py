@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import training
+from training.ablate_command import ablate
 from training.command import train
 from training.inspect_command import inspect as inspect_data
 from training.networks_command import networks
@@ -22,10 +23,12 @@ FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 def known_flags() -> set[str]:
     names = [field.name for field in dataclasses.fields(TrainSettings)]
     names += [
-        name for command in (train, networks, inspect_data, preview) for name in inspect.signature(command).parameters
+        name
+        for command in (train, ablate, networks, inspect_data, preview)
+        for name in inspect.signature(command).parameters
     ]
     names += ["no_" + field.name for field in dataclasses.fields(TrainSettings) if isinstance(field.default, bool)]
-    return {"--" + name.replace("_", "-") for name in names} | {"--json"}
+    return {"--" + name.replace("_", "-") for name in names} | {"--json", "--measure"}
 
 
 def mentioned_flags(path: Path) -> set[str]:
