@@ -92,8 +92,9 @@ def _start(study: Study) -> None:
         with quiet_loading():
             import tensorflow as tf
 
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+            tf.config.threading.set_intra_op_parallelism_threads(1)
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+            tf.config.list_physical_devices()  # where TensorFlow finds out that there is no GPU, aloud
 
 
 def _run(trial: Trial) -> Outcome:
@@ -101,8 +102,6 @@ def _run(trial: Trial) -> Outcome:
     settings = dataclasses.replace(study.settings, seed=trial.seed)
     if _Worker.data is None or _Worker.data[0] != trial.seed:
         _Worker.data = (trial.seed, load(study.folder, study.test, settings))
-    with quiet_loading():
-        import training.fit  # noqa: F401  # it loads TensorFlow, whose notices are held back here
     return run(_Worker.data[1], settings, trial.measure)
 
 

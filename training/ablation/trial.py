@@ -16,6 +16,7 @@ from training.dataset import Split, Subset, scan
 from training.notation import parse
 from training.prepare import Prepared, prepare
 from training.progress import Reporter
+from training.quiet import quiet_loading
 from training.settings import CHANNELS, TrainSettings
 from training.trained import EpochRecord, Labelled
 
@@ -63,15 +64,17 @@ def load(folder: Path, test: Path | None, settings: TrainSettings) -> Data:
 
 def run(data: Data, settings: TrainSettings, measure: str) -> Outcome:
     """Trains once. Raises TrainingError, UnsupportedError."""
-    from training.fit import fit  # these load TensorFlow
-    from training.network import NetworkChoices, build_network
-    from training.tensorflow_backend import choose_device, memory_errors_told
-
     changes = measure_of(measure)
     notation = str(resolve(settings.model, settings.arch).architecture)
     for old, new in changes.signs.items():
         notation = notation.replace(old, new)
     settings = dataclasses.replace(settings, **changes.settings)
+    with quiet_loading():  # these load TensorFlow
+        from training.fit import fit
+        from training.network import NetworkChoices, build_network
+        from training.tensorflow_backend import choose_device, memory_errors_told
+
+        device = choose_device(settings)
     choices = dataclasses.replace(NetworkChoices(), **changes.choices)
     image, cache = data.prepared.image, data.prepared.cache
     judge = _Judge(data.test)
@@ -82,7 +85,7 @@ def run(data: Data, settings: TrainSettings, measure: str) -> Outcome:
         return judge.network
 
     with memory_errors_told():
-        fitted = fit(build, image, cache.training, cache.validation, settings, choose_device(settings), judge)
+        fitted = fit(build, image, cache.training, cache.validation, settings, device, judge)
     return Outcome(
         Trial(settings.seed, measure),
         notation,
