@@ -12,6 +12,8 @@ from tests.bundles import CLASS_NAMES, write_bundle
 from tests.e2e.server import Server, serving
 from tests.encoded import encode
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parent.parent / "docs" / "python_client.md"
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 ADDRESS = "127.0.0.1:8500"

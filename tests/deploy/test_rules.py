@@ -11,6 +11,8 @@ from docs.generator.markdown import anchor
 from tests.deploy.programs import require
 from tests.deploy.rules import RULE_TESTS, RULES, alert_tests, alerts
 
+pytestmark = pytest.mark.slow
+
 SECTIONS: Final = Path(__file__).parents[2] / "docs" / "alerts.md"
 
 

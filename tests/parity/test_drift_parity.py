@@ -24,6 +24,8 @@ from tests.bundles import CLASS_NAMES, SHAPE, write_bundle
 from tests.encoded import encode
 from training.export.parity import baseline_of
 
+pytestmark = pytest.mark.slow
+
 NUM_IMAGES: Final = 400
 
 

@@ -18,6 +18,8 @@ from service.recording import Recording, open_recording
 from service.settings import ServeSettings
 from service.traces import Traces
 
+pytestmark = pytest.mark.slow
+
 NOTHING_LOADED = """
 import sys
 from pathlib import Path

@@ -15,6 +15,8 @@ from service.registry import Refusal
 from tests.bundles import write_bundle
 from tests.service.serving import Serving, build, falsify_golden_answers, started
 
+pytestmark = pytest.mark.slow
+
 
 async def test_the_newest_version_is_served(tmp_path: Path) -> None:
     """Of two versions the newer answers, by default and by number; the older is not loaded."""

@@ -12,6 +12,8 @@ from tests.bundles import CLASS_NAMES, write_bundle
 from tests.training.judged import write_judged_folder
 from training.compare_command import app
 
+pytestmark = pytest.mark.slow
+
 
 def run(*words: str | Path) -> Any:
     return CliRunner().invoke(app, [*map(str, words)], catch_exceptions=True)

@@ -25,6 +25,8 @@ from training.evaluate_command import app
 from training.judged_folder import scan_judged
 from training.originals import sha256_of
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -9,6 +9,8 @@ from tests.browser import chromium, new_page
 from tests.training.scenes import write_scenes
 from training.inspect_command import app
 
+pytestmark = pytest.mark.slow
+
 
 def test_it_renders_alone_and_fits(tmp_path: Path) -> None:
     """The page loads without a complaint or a request, runs nothing of a hostile name, and is no wider than a phone."""

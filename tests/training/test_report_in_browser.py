@@ -13,6 +13,8 @@ from tests.training.made_up_scores import planted
 from tests.training.reports import finished, hostile_page, scores_for, write_report_page
 from training.honest_scores import fit_scores
 
+pytestmark = pytest.mark.slow
+
 PHONE_WIDTH = 390
 
 

@@ -12,6 +12,8 @@ import pytest
 from cnnsvc.manifest import ImageShape
 from tests.bundles import dense_model
 
+pytestmark = pytest.mark.slow
+
 # Loads and runs a model, then looks up a name itself, so that silence before proves something.
 _SCRIPT = """
 import json, sys

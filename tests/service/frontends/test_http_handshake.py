@@ -21,6 +21,8 @@ from tests.certificates import Authority
 from tests.service.frontends.http_door import listening, open_door, stoppable, until
 from tests.service.frontends.test_http_connection import LIVE, connected, read_response
 
+pytestmark = pytest.mark.slow
+
 TWO = ConnectionLimits(head_timeout_ms=1500, keep_alive_ms=60_000, max_connections=2)
 LOOPS = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
 """The service has uvloop's; the same is promised on the other."""

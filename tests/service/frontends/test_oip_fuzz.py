@@ -6,6 +6,7 @@ import json
 import random
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,8 @@ from cnnsvc.pb import oip_pb2 as pb
 from service.frontends.grpc_boundary import parse
 from service.frontends.oip_grpc_infer import read_call
 from tests.service.frontends.oip_door import open_door
+
+pytestmark = pytest.mark.slow
 
 _QUICK = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
