@@ -43,6 +43,8 @@ _OPTIONS: Final[list[tuple[str, Any]]] = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", _MESSAGE_LIMIT_BYTES),
     ("grpc.per_rpc_retry_buffer_size", _MESSAGE_LIMIT_BYTES),
+    # Of its own: a shared one would have a new model wait for an address that an old one has just given up.
+    ("grpc.use_local_subchannel_pool", 1),
     # What comes back is noticed within five seconds; so long an address that does not answer is waited for too.
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 5_000),
