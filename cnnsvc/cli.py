@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "evaluate": "training.evaluate_command",
     "compare": "training.compare_command",
     "networks": "training.networks_command",
+    "search": "training.search_command",
     "serve": "service.command",
     "token": "service.token_command",
     "models": "cnnsvc.models_command",

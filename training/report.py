@@ -55,11 +55,11 @@ def write_report(
         "training": trained.facts,
     }
     (report_dir / "metrics.json").write_bytes(msgspec.json.format(msgspec.json.encode(metrics), indent=2) + b"\n")
-    _save(curves_figure(trained.history, trained.best_epoch), report_dir / "curves.png")
-    _save(confusion_figure(confusion_kk, trained.class_names), report_dir / "confusion.png")
-    _save(classes_figure(qualities), report_dir / "classes.png")
+    save_figure(curves_figure(trained.history, trained.best_epoch), report_dir / "curves.png")
+    save_figure(confusion_figure(confusion_kk, trained.class_names), report_dir / "confusion.png")
+    save_figure(classes_figure(qualities), report_dir / "classes.png")
     if trained.scores:
-        _save(reliability_figure(trained.scores), report_dir / "reliability.png")
+        save_figure(reliability_figure(trained.scores), report_dir / "reliability.png")
 
 
 def curves_figure(history: list[EpochRecord], best_epoch: int) -> Figure:
@@ -136,7 +136,8 @@ def _plain(name: str) -> str:
     return (name if len(name) <= 30 else name[:29] + "…").replace("$", r"\$")
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Writes a picture, PNG."""
     with warnings.catch_warnings():
         # A class name in a script that matplotlib's font lacks prints as boxes; the JSON has it right.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)

@@ -32,6 +32,12 @@ def choose_device(settings: TrainSettings) -> Device:
     return Device(names, dtype_policy=policy, jit_compile="auto")
 
 
+def limit_threads(num_cpus: int) -> None:
+    """TensorFlow computes on so many CPUs at a time; to be called before anything else of it."""
+    tf.config.threading.set_intra_op_parallelism_threads(num_cpus)
+    tf.config.threading.set_inter_op_parallelism_threads(num_cpus)
+
+
 def several_devices(devices: list[str], description: str, dtype_policy: str) -> Device:
     """Every device trains on its part of each batch; all hold the same weights."""
     strategy: Any = tf.distribute.MirroredStrategy(devices)

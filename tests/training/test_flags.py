@@ -14,6 +14,7 @@ from training.command import train
 from training.inspect_command import inspect as inspect_data
 from training.networks_command import networks
 from training.preview_command import preview
+from training.search_command import search
 from training.settings import TrainSettings
 
 FOLDER = Path(training.__file__).parent
@@ -24,7 +25,7 @@ def known_flags() -> set[str]:
     names = [field.name for field in dataclasses.fields(TrainSettings)]
     names += [
         name
-        for command in (train, ablate, networks, inspect_data, preview)
+        for command in (train, ablate, networks, inspect_data, preview, search)
         for name in inspect.signature(command).parameters
     ]
     names += ["no_" + field.name for field in dataclasses.fields(TrainSettings) if isinstance(field.default, bool)]
@@ -42,7 +43,7 @@ def mentioned_flags(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", sorted([*FOLDER.rglob("*.py"), *FOLDER.rglob("*.j2")]), ids=lambda path: path.name)
 def test_every_flag_that_is_named_exists(path: Path) -> None:
-    """An error that advises a flag advises one that `cnnsvc train`, `inspect`, `preview` or `networks` takes."""
+    """An error that advises a flag advises one that `cnnsvc train` takes, or another command of training."""
     assert mentioned_flags(path) <= known_flags()
 
 
