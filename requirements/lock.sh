@@ -8,7 +8,7 @@ compile() {
 }
 compile pyproject.toml --output-file requirements/serve.txt
 compile pyproject.toml --extra train --output-file requirements/train.txt
-compile pyproject.toml --extra train --extra otel --extra opencv --group dev --output-file requirements/dev.txt
+compile pyproject.toml --extra train --extra otel --extra opencv --extra search --group dev --output-file requirements/dev.txt
 # Images of their own, of the packages that are tested and some more.
 compile pyproject.toml --extra fetch --constraint requirements/serve.txt --output-file requirements/fetch.txt
 compile pyproject.toml --extra gpu --constraint requirements/train.txt --output-file requirements/train-gpu.txt

@@ -1,15 +1,14 @@
 """`cnnsvc ablate`: what each measure against overfitting does on these images, over several seeds."""
 
-import importlib.util
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from cnnsvc.engines.threads import available_cpus
-from cnnsvc.errors import UnsupportedError
 from cnnsvc.options import with_settings
 from training.ablation.measures import DEFAULT, MEASURES, PLAIN, measure_of
+from training.backend import chosen_backend
 from training.catalogue import resolve
 from training.dataset import scan
 from training.progress import Reporter
@@ -54,8 +53,7 @@ def ablate(
     for one in (folder, test):
         if one:
             scan(one)
-    if importlib.util.find_spec("tensorflow") is None:
-        raise UnsupportedError("training needs TensorFlow, which is not installed; install the extra cnnsvc[train]")
+    chosen_backend()
     from training.ablation.study import Study, outcomes
     from training.ablation.table import table_of
 

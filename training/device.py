@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from training.settings import Precision
+
 
 @dataclass(frozen=True)
 class Device:
@@ -18,3 +20,15 @@ class Device:
     """Available for training, where that can be told."""
     scope: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
     """Entered while the network is made and compiled; several devices share its weights there."""
+    backend: str = "tensorflow"
+    """Of Keras."""
+
+
+def gpu_policy(precision: Precision, compute_capabilities: list[tuple[int, int]]) -> str:
+    """Keras' name for the precision; auto: bfloat16 from Ampere (8.0) on, float16 on Volta and Turing, else float32."""
+    if precision != "auto":
+        return precision
+    weakest = min(compute_capabilities)
+    if weakest >= (8, 0):
+        return "mixed_bfloat16"
+    return "mixed_float16" if weakest >= (7, 0) else "float32"

@@ -35,6 +35,7 @@ def run_facts(settings: TrainSettings, device: Device, listing: Listing, cache: 
     return {
         "settings": dataclasses.asdict(settings),
         "seed": settings.seed,
+        "backend": f"{device.backend} {importlib.metadata.version(device.backend)}",
         "device": device.description,
         "precision": device.dtype_policy,
         "python": platform.python_version(),
@@ -63,6 +64,7 @@ def run_identity(facts: dict[str, Any], notation: str, image: ImageShape, cache:
     return {
         "the network": notation,
         "the image": f"{image.height}x{image.width}x{image.channels}",
+        "the backend": facts["backend"],
         "the device": facts["device"],
         "the precision": facts["precision"],
         **{"--" + name.replace("_", "-"): value for name, value in facts["settings"].items() if name not in _NO_PART},

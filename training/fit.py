@@ -47,7 +47,9 @@ def fit(
     """
     state = checkpoint.load() if checkpoint and settings.resume else None
     settings = _with_even_batches(settings, device, reporter)
-    keras.utils.set_random_seed(settings.seed)
+    if keras.backend.backend() == "tensorflow":
+        # Under others it would load TensorFlow for nothing: each layer has a seed of its own.
+        keras.utils.set_random_seed(settings.seed)
     feed = Feed(
         training,
         settings.batch_size,

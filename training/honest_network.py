@@ -12,12 +12,12 @@ from training.trained import Trained
 
 def with_honest_scores(trained: Trained, settings: TrainSettings, reporter: Reporter) -> Trained:
     """With what was fitted to the validation images; changes the weights of the network's last layer."""
+    from training.backend import chosen_backend, load_backend
     from training.network import divide_logits  # loads Keras
-    from training.tensorflow_backend import memory_errors_told
 
     network, validation = trained.network, trained.validation
     batch_size = predict_batch_size(network)
-    with memory_errors_told():
+    with load_backend(chosen_backend()).memory_errors_told():
         scores_nk = predict_scores(network, validation.images_nhwc, batch_size=batch_size)
         scores = fit_scores(
             scores_nk,

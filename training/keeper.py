@@ -84,20 +84,29 @@ class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is unt
             variables = [variable.numpy() for variable in state_variables(self.model)]
             self._checkpoint.save(State(self.history, variables, self.weights))
         self._feed.start_epoch(epoch + 1)
+        self._unchecked: tuple[int, Any] | None = None
         self._started_at = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
-        # The loss is the epoch's mean so far, so it stays what it is once it is no number.
-        if not np.isfinite(logs["loss"]):
-            rate = self._settings.learning_rate
-            slower = f"a --learning-rate below {rate:g}, " if rate > LEAST_ADVISED_RATE else ""
-            raise TrainingError(
-                f"the loss became {logs['loss']} in epoch {len(self.history) + 1}, step {batch + 1};"
-                f" try {slower}--precision float32 or another network"
-            )
+        # Of the step before: to wait for this one's loss would leave a GPU idle until the next one is handed to it.
+        self._check_loss()
+        self._unchecked = batch, logs["loss"]
         self._advance(min(self._settings.batch_size, self._feed.num_images - batch * self._settings.batch_size))
 
+    def _check_loss(self) -> None:
+        """The loss is the epoch's mean so far, so it stays what it is once it is no number."""
+        if self._unchecked is None or np.isfinite(float(self._unchecked[1])):
+            return
+        batch, found = self._unchecked
+        rate = self._settings.learning_rate
+        slower = f"a --learning-rate below {rate:g}, " if rate > LEAST_ADVISED_RATE else ""
+        raise TrainingError(
+            f"the loss became {float(found)} in epoch {len(self.history) + 1}, step {batch + 1};"
+            f" try {slower}--precision float32 or another network"
+        )
+
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        self._check_loss()
         fitted_at = time.monotonic()
         scores = predict_scores(self._network, self._validation.images_nhwc, batch_size=self._predict_batch)
         penalties = sum(float(loss) for loss in self._network.losses)

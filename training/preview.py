@@ -12,6 +12,7 @@ import numpy as np
 from cnnsvc import pixels
 from cnnsvc.errors import ImageError, InvalidError, TooLargeError
 from cnnsvc.manifest import ImageShape
+from training.backend import chosen_backend, load_backend
 from training.catalogue import resolve
 from training.dataset import scan
 from training.originals import read_file
@@ -60,9 +61,10 @@ def views_of(samples: list[Sample], settings: TrainSettings) -> list[list[pixels
     """
     with quiet_loading():
         from training.augment import augmentation_layers
-        from training.tensorflow_backend import choose_device
 
-        choose_device(replace(settings, device="cpu", precision="float32"))  # leaves a GPU to who trains on it
+        load_backend(chosen_backend()).choose_device(
+            replace(settings, device="cpu", precision="float32")
+        )  # leaves a GPU to who trains on it
     layers = augmentation_layers(settings.augment, seed=settings.seed, strength=settings.augment_strength)
     num_views = NUM_VIEWS if layers else 0
     # One image a step: a batch of many large ones would not fit into every memory.

@@ -14,6 +14,8 @@ from cnnsvc.errors import CnnsvcError
 
 LOG_LEVEL_VARIABLE: Final = "TF_CPP_MIN_LOG_LEVEL"
 _ERRORS_ONLY: Final = "2"
+_ours: Final[dict[str, str]] = {}
+"""What we have set."""
 
 
 @contextlib.contextmanager
@@ -25,9 +27,15 @@ def quiet_loading() -> Iterator[None]:
     if LOG_LEVEL_VARIABLE in os.environ:
         yield
         return
-    os.environ[LOG_LEVEL_VARIABLE] = _ERRORS_ONLY  # TensorFlow's setting, not ours; it reads it nowhere else
+    _ours[LOG_LEVEL_VARIABLE] = _ERRORS_ONLY
+    os.environ.update(_ours)  # TensorFlow's setting, not ours; it reads it nowhere else
     with _held_back_stderr():
         yield
+
+
+def environment_as_given() -> dict[str, str]:
+    """For a child process, which may hold back its own."""
+    return {name: value for name, value in os.environ.items() if name not in _ours}
 
 
 @contextlib.contextmanager

@@ -37,6 +37,7 @@ _NUM_CONFUSIONS: Final = 10
 _KNOWN_FACTS: Final = (
     "settings",
     "seed",
+    "backend",
     "device",
     "precision",
     "python",

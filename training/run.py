@@ -1,6 +1,5 @@
 """The story of `cnnsvc train`: a folder of images in, the path of a proven bundle out."""
 
-import importlib.util
 import os
 import time
 from dataclasses import replace
@@ -11,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnsvc.bundle import check_model_name
-from cnnsvc.errors import InternalError, InvalidError, TrainingError, UnsupportedError
+from cnnsvc.errors import InternalError, InvalidError, TrainingError
 from cnnsvc.manifest import ImageShape
 from training.ablation.facts import ablation_facts
+from training.backend import JAX, TENSORFLOW, chosen_backend, load_backend
 from training.catalogue import NamedNetwork, resolve
 from training.checkpoint import Checkpoint
 from training.dataset import scan
@@ -55,7 +55,7 @@ def train(
     for settings.resume, is left in models_dir then, and after Ctrl-C; a published bundle leaves none.
     """
     check_model_name(name)
-    _check_installed()
+    chosen_backend()
     _check_writable(models_dir / name)
     network = resolve(settings.model, settings.arch)
     effects = ablation_facts(ablation, str(network.architecture)) if ablation else None
@@ -136,9 +136,9 @@ def _fit(
     with quiet_loading():  # these load TensorFlow
         from training.fit import fit
         from training.network import build_network
-        from training.tensorflow_backend import choose_device, memory_errors_told
 
-        device = choose_device(settings)
+        backend = load_backend(chosen_backend())
+        device = backend.choose_device(settings)
     check_memory(
         shape, settings.batch_size, device.memory_bytes, is_mixed_precision=device.dtype_policy.startswith("mixed")
     )
@@ -151,7 +151,7 @@ def _fit(
     identity = run_identity(facts, str(network.architecture), image, cache)
     checkpoint = Checkpoint(checkpoints, name, identity) if checkpoints else None
     started_at = time.monotonic()
-    with memory_errors_told(), resumable(checkpoint, settings, reporter):
+    with backend.memory_errors_told(), resumable(checkpoint, settings, reporter):
         fitted = fit(build, image, cache.training, cache.validation, settings, device, reporter, checkpoint)
         timings = replace(prepared.timings, training_seconds=time.monotonic() - started_at)
         # A new one, so that neither mixed precision nor the mirrors of several devices reach the artifacts.
@@ -184,16 +184,23 @@ def _spread(images_nhwc: NDArray[np.uint8], num_images: int) -> NDArray[np.uint8
 
 
 def _export(trained: Trained, models_dir: Path, reporter: Reporter) -> Path:
+    if chosen_backend() == JAX:
+        return _export_from_jax(trained, models_dir, reporter)
     from training.export.bundle import export_bundle  # loads TensorFlow
-    from training.tensorflow_backend import memory_errors_told
 
-    with memory_errors_told():
+    with load_backend(TENSORFLOW).memory_errors_told():
         return export_bundle(trained, models_dir, on_step=reporter.say)
 
 
-def _check_installed() -> None:
-    if importlib.util.find_spec("tensorflow") is None:
-        raise UnsupportedError("training needs TensorFlow, which is not installed; install the extra cnnsvc[train]")
+def _export_from_jax(trained: Trained, models_dir: Path, reporter: Reporter) -> Path:
+    from training.evaluate import predict_batch_size, predict_scores
+    from training.export.process import export_apart
+    from training.jax_backend import exact_products, memory_errors_told
+
+    with memory_errors_told(), exact_products():
+        batch_size = predict_batch_size(trained.network)
+        scores_nk = predict_scores(trained.network, trained.validation.images_nhwc, batch_size=batch_size)
+    return export_apart(trained, scores_nk, models_dir, on_step=reporter.say)
 
 
 def _check_writable(model_dir: Path) -> None:

@@ -9,9 +9,9 @@ import tensorflow as tf
 from cnnsvc.engines.openvino import has_bfloat16
 from cnnsvc.engines.threads import available_cpus
 from cnnsvc.errors import TrainingError, UnsupportedError
-from training.device import Device
+from training.device import Device, gpu_policy
 from training.memory import MEMORY_ADVICE, available_memory
-from training.settings import DeviceChoice, Precision, TrainSettings
+from training.settings import DeviceChoice, TrainSettings
 
 
 def choose_device(settings: TrainSettings) -> Device:
@@ -57,16 +57,6 @@ def memory_errors_told() -> Iterator[None]:
 def cpu_policy() -> str:
     """Keras' name for what is fastest: bfloat16 where the CPU computes in it, 1.8 times as fast for network 26."""
     return "mixed_bfloat16" if has_bfloat16() else "float32"
-
-
-def gpu_policy(precision: Precision, compute_capabilities: list[tuple[int, int]]) -> str:
-    """Keras' name for the precision; auto: bfloat16 from Ampere (8.0) on, float16 on Volta and Turing, else float32."""
-    if precision != "auto":
-        return precision
-    weakest = min(compute_capabilities)
-    if weakest >= (8, 0):
-        return "mixed_bfloat16"
-    return "mixed_float16" if weakest >= (7, 0) else "float32"
 
 
 def _gpus(choice: DeviceChoice) -> list[Any]:

@@ -1,7 +1,8 @@
 """A short training on shapes, as several tests need it; also a program, for what must happen in a process of its own.
 
 `python -m tests.training.runs MODE FOLDER`: `deterministic` prints the hash of the weights it trained,
-`four_devices` trains under a strategy over four logical CPU devices and prints how well; both as JSON.
+`four_devices` trains under a strategy over four logical CPU devices and prints how well, `averaged_and_broken` trains
+with averaged weights and once with a network of no numbers, `jax_errors` meets errors of JAX; all as JSON.
 """
 
 import hashlib
@@ -12,12 +13,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
+from cnnsvc.errors import TrainingError, UnsupportedError
 from cnnsvc.manifest import ImageShape
 from training.cache import Cache, fill_cache
 from training.dataset import scan, split_like_keras
 from training.device import Device
+from training.evaluate import accuracy, predict_scores
 from training.fit import Fitted, fit
 from training.network import build_network
 from training.notation import parse
@@ -96,9 +100,65 @@ def _train_on_four_devices(folder: Path) -> None:
     _print({"description": device.description, "said": out.getvalue(), **asdict(best)})
 
 
+def _train_averaged_and_broken(folder: Path) -> None:
+    """Under whatever backend Keras has here."""
+    import keras
+
+    cache = shapes_cache(folder)
+    settings = replace(QUICK, averaging=0.9, epochs=6)
+    fitted = quick_fit(cache, settings, Device("CPU", jit_compile="auto"))
+    network = new_network(settings)
+    network.set_weights(fitted.weights)
+    scores = predict_scores(network, cache.validation.images_nhwc, batch_size=8)
+    network.set_weights([np.full_like(weight, np.nan) for weight in network.get_weights()])
+    try:
+        device, reporter = Device("CPU", jit_compile="auto"), quiet_reporter()
+        fit(lambda: network, IMAGE, cache.training, cache.validation, QUICK, device, reporter)
+        error = ""
+    except TrainingError as raised:
+        error = str(raised)
+    _print(
+        {
+            "backend": keras.backend.backend(),
+            "recorded": fitted.history[fitted.best_epoch - 1].validation_accuracy,
+            "accuracy": accuracy(scores, cache.validation.labels),
+            "error": error,
+        }
+    )
+
+
+def _meet_errors_of_jax(folder: Path) -> None:
+    """What comes out of each error, by its class and text."""
+    import jax
+
+    from training.jax_backend import choose_device, memory_errors_told
+
+    def outcome_of(error: Exception) -> str:
+        try:
+            with memory_errors_told():
+                raise error
+        except Exception as raised:
+            return f"{type(raised).__name__}: {raised}"
+
+    try:
+        choose_device(TrainSettings(device="gpu"))
+        gpu = "there"
+    except UnsupportedError as raised:
+        gpu = f"{type(raised).__name__}: {raised}"
+    memory = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory\nand much more")
+    other = jax.errors.JaxRuntimeError("INTERNAL: something else")
+    _print({"memory": outcome_of(memory), "other": outcome_of(other), "gpu": gpu})
+
+
 def _print(found: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(found) + "\n")
 
 
 if __name__ == "__main__":
-    {"deterministic": _train_deterministically, "four_devices": _train_on_four_devices}[sys.argv[1]](Path(sys.argv[2]))
+    modes = {
+        "deterministic": _train_deterministically,
+        "four_devices": _train_on_four_devices,
+        "averaged_and_broken": _train_averaged_and_broken,
+        "jax_errors": _meet_errors_of_jax,
+    }
+    modes[sys.argv[1]](Path(sys.argv[2]))

@@ -12,7 +12,7 @@ from tests.images import write_image_folder
 from training.cache import fill_cache
 from training.dataset import scan, split_like_keras
 from training.device import Device
-from training.facts import run_facts
+from training.facts import run_facts, run_identity
 from training.progress import Reporter
 from training.settings import TrainSettings
 
@@ -33,6 +33,7 @@ def test_the_record_is_json_and_travels(tmp_path: Path) -> None:
     assert facts["settings"]["epochs"] == settings.epochs
     assert facts["seed"] == 5
     assert facts["packages"]["numpy"]
+    assert facts["backend"] == f"tensorflow {facts['packages']['tensorflow']}"
     assert facts["unreadable"][0]["file"] == "red/bad\ufffd.png"
     assert facts["data"]["folder"] == "photos"
     assert facts["data"]["num_files"] == 9
@@ -40,3 +41,17 @@ def test_the_record_is_json_and_travels(tmp_path: Path) -> None:
     assert facts["data"]["num_ignored"] == {".webp": 1}
     assert {name: entry["num_files"] for name, entry in facts["data"]["classes"].items()} == {"blue": 4, "red": 5}
     assert len(facts["data"]["classes"]["red"]["sha256"]) == 64
+
+
+def test_another_backend_makes_another_run(tmp_path: Path) -> None:
+    """What one backend of Keras has trained for some epochs, another one does not go on with."""
+    write_image_folder(tmp_path / "photos", 2, 4, 16)
+    listing, image = scan(tmp_path / "photos"), ImageShape(8, 8, 3)
+    split = split_like_keras(listing, 0.25, 5)
+    cache = fill_cache(listing, split, image, limit_mib=1, reporter=Reporter(Console(file=io.StringIO())))
+    # Of numpy there is always a version to record.
+    devices = Device("CPU, 1 cores"), Device("CPU, 1 cores", backend="numpy")
+    one, other = (
+        run_identity(run_facts(TrainSettings(), device, listing, cache), "C: 4 D:", image, cache) for device in devices
+    )
+    assert [name for name in one if one[name] != other[name]] == ["the backend"]

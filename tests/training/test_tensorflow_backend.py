@@ -81,7 +81,7 @@ def test_gpus_get_the_precision_they_gain_from(
     precision: Precision, capabilities: list[tuple[int, int]], policy: str
 ) -> None:
     """The weakest GPU decides, and an explicit choice wins."""
-    from training.tensorflow_backend import gpu_policy
+    from training.device import gpu_policy
 
     assert gpu_policy(precision, capabilities) == policy
 

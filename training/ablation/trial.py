@@ -10,6 +10,7 @@ from rich.console import Console
 
 from cnnsvc.manifest import ImageShape
 from training.ablation.measures import measure_of
+from training.backend import chosen_backend, load_backend
 from training.cache import fill_cache
 from training.catalogue import resolve
 from training.dataset import Split, Subset, scan
@@ -72,9 +73,9 @@ def run(data: Data, settings: TrainSettings, measure: str) -> Outcome:
     with quiet_loading():  # these load TensorFlow
         from training.fit import fit
         from training.network import NetworkChoices, build_network
-        from training.tensorflow_backend import choose_device, memory_errors_told
 
-        device = choose_device(settings)
+        backend = load_backend(chosen_backend())
+        device = backend.choose_device(settings)
     choices = dataclasses.replace(NetworkChoices(), **changes.choices)
     image, cache = data.prepared.image, data.prepared.cache
     judge = _Judge(data.test)
@@ -84,7 +85,7 @@ def run(data: Data, settings: TrainSettings, measure: str) -> Outcome:
         judge.network = build_network(parse(notation), image, num_classes, seed=settings.seed, choices=choices)
         return judge.network
 
-    with memory_errors_told():
+    with backend.memory_errors_told():
         fitted = fit(build, image, cache.training, cache.validation, settings, device, judge)
     return Outcome(
         Trial(settings.seed, measure),
