@@ -4,6 +4,7 @@ So `cnnsvc serve` never loads training, `cnnsvc train` never loads the server, a
 """
 
 import importlib
+import os
 import sys
 from typing import Any, Final
 
@@ -45,7 +46,11 @@ def app() -> None:
         sys.stderr.write(f"cnnsvc: {error}\n")
         sys.exit(exit_status(error))
     except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)
+        # All is in order by now. The interpreter's own end crashes now and then: TensorFlow's threads, which nobody can
+        # join, go on while it takes their world down.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(EXIT_INTERRUPTED)
 
 
 def exit_status(error: CnnsvcError) -> int:

@@ -21,6 +21,10 @@ FOLDER = Path(training.__file__).parent
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 
+_OTHERS = {"--json", "--measure", "--xla"}
+"""Flags whose parameter has another name, and the beginning of what JAX's compiler takes."""
+
+
 def known_flags() -> set[str]:
     names = [field.name for field in dataclasses.fields(TrainSettings)]
     names += [
@@ -29,7 +33,11 @@ def known_flags() -> set[str]:
         for name in inspect.signature(command).parameters
     ]
     names += ["no_" + field.name for field in dataclasses.fields(TrainSettings) if isinstance(field.default, bool)]
-    return {"--" + name.replace("_", "-") for name in names} | {"--json", "--measure"}
+    return {"--" + name.replace("_", "-") for name in names} | {
+        "--json",
+        "--measure",
+        "--xla",
+    }  # the last is of XLA_FLAGS
 
 
 def mentioned_flags(path: Path) -> set[str]:

@@ -203,7 +203,8 @@ async def test_an_idle_connection_is_closed(drop: bytes) -> None:
             assert time.monotonic() < started + 5, "it is still open"
             writer.write(drop)
             await asyncio.sleep(0.02)
-        assert await end == b""
+        with contextlib.suppress(ConnectionResetError):  # a drop that crosses the end is answered by one
+            assert await end == b""
 
 
 @pytest.mark.slow

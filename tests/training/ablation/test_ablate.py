@@ -1,5 +1,6 @@
 """`cnnsvc ablate`: a table of what each measure does, from trainings that a cut does not lose."""
 
+import functools
 import os
 import re
 import signal
@@ -95,4 +96,7 @@ def command(folder: Path, results: Path, *extra: str) -> list[str]:
 
 
 def options() -> dict[str, Any]:
-    return {"cwd": ROOT, "env": {**os.environ}, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    # A shell that starts the tests in its background has them, and so this program, ignore Ctrl-C.
+    heed_interrupts = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return {"cwd": ROOT, "env": {**os.environ}, "preexec_fn": heed_interrupts, **pipes}
